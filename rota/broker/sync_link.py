@@ -132,13 +132,11 @@ class SyncLink:
         self.close()
 
     def _why(self, error: Exception) -> object:
-        if isinstance(error, TimeoutError):
-            return (
-                "no answer in time"
-                if time.monotonic() >= self.answer_by
-                else f"no answer for {self._timeout_seconds:g} s"
-            )
-        return no_resp3(error) if isinstance(error, HiredisError) else error
+        if not isinstance(error, TimeoutError):
+            return no_resp3(error) if isinstance(error, HiredisError) else error
+        if time.monotonic() >= self.answer_by:
+            return "no answer in time"
+        return f"no answer for {self._timeout_seconds:g} s"
 
     def _greet(self, login: Login) -> None:
         for words in greeting(login):

@@ -147,6 +147,16 @@ async def test_worker_connects_by_name_and_aggregates_while_every_thread_of_the_
         free.set()
 
 
+async def ends_because_a_part_was_cancelled(program: Callable[[], Awaitable[None]]) -> None:
+    """Run a program until its worker ends by the fault that tells of a cancelled part."""
+    async with asyncio.timeout(30):
+        with pytest.raises(WorkerFault) as caught:
+            await program()
+    fault = caught.value.__cause__
+    assert isinstance(fault, ExceptionGroup)
+    assert fault.subgroup(lambda error: "was cancelled by other code of this process" in str(error))
+
+
 @pytest.mark.parametrize("part", ["Fetcher.run", "Finisher.run", "Crew._run"])
 async def test_worker_ends_by_a_fault_when_code_of_a_task_cancels_its_parts(
     app: Rota, monkeypatch: pytest.MonkeyPatch, part: str
@@ -164,12 +174,7 @@ async def test_worker_ends_by_a_fault_when_code_of_a_task_cancels_its_parts(
             await cancel.enqueue()
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(30):
-        with pytest.raises(WorkerFault) as caught:
-            await program()
-    fault = caught.value.__cause__
-    assert isinstance(fault, ExceptionGroup)
-    assert fault.subgroup(lambda error: "was cancelled by other code of this process" in str(error))
+    await ends_because_a_part_was_cancelled(program)
 
 
 async def test_worker_ends_by_a_fault_when_a_retired_finisher_is_cancelled_and_its_outcomes_are_recorded(
@@ -197,10 +202,5 @@ async def test_worker_ends_by_a_fault_when_a_retired_finisher_is_cancelled_and_i
             retired.finishing.cancel()
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(30):
-        with pytest.raises(WorkerFault) as caught:
-            await program()
-    fault = caught.value.__cause__
-    assert isinstance(fault, ExceptionGroup)
-    assert fault.subgroup(lambda error: "was cancelled by other code of this process" in str(error))
+    await ends_because_a_part_was_cancelled(program)
     await bench.in_state("mine", "completed")

@@ -28,7 +28,6 @@ from rota.testing.expectations import Expectation, Expected, waiting
 from rota.testing.joined_app import TaskRun
 from rota.testing.sandbox_server import SandboxServer, server_of_process
 from rota.testing.travel import SandboxClock
-from rota.wire.enqueue import ascending_task_ids
 
 T = TypeVar("T")
 
@@ -67,7 +66,6 @@ class Sandbox:
             raise OptionError("This sandbox is open already, as that of a fixture is: use it without `with`.")
         server = self._started()
         with ExitStack() as stack:
-            stack.enter_context(ascending_task_ids())
             stack.callback(self._forget)
             database = server.take()
             stack.callback(server.give_back, database)

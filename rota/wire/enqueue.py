@@ -12,8 +12,9 @@ takes a tenth of the time of building a protobuf object.
 import itertools
 import os
 import threading
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -111,16 +112,19 @@ _SMALL = [bytes([size]) for size in range(128)]
 _BATCH = 128
 _BYTES = 16
 _STARTS = range(0, _BATCH * 40, 40)
-"""Where each ID begins in a text of 32 digits and 8 hyphens for each."""
-# The bits for version and variant of a UUID, repeated so that one operation on one large number sets a whole batch.
-_KEEP = int("ffffffffffff0fff3fffffffffffffff" * _BATCH, 16)
-_MARK = int("00000000000040008000000000000000" * _BATCH, 16)
-_ready: list[str] = []
-_numbers = itertools.count()
-"""The numbers that ascending IDs begin with."""
-_ascending = 0
-"""How many blocks of `ascending_task_ids` run. The IDs are random if there is none."""
-_counting = threading.Lock()
+"""Where the digits of each ID begin in a text of 32 digits and 8 hyphens for each."""
+# One large number holds all IDs of a batch, so one operation changes all: `_KEEP` leaves the random bits, `_MARK` adds
+# version, variant and the position in the batch, and `_EACH` adds a number that is the same in all IDs.
+_KEEP = int("00000000000000000000ffffffffffff" * _BATCH, 16)
+_EACH = int("00000000000000000001000000000000" * _BATCH, 16)
+_MARK = int("".join(f"00000000000070008{n:03x}000000000000" for n in range(_BATCH)), 16)
+_ready: deque[str] = deque()
+"""IDs without their first 15 characters, which tell the time, in ascending order."""
+_batches = itertools.count(int.from_bytes(os.urandom(2)))
+"""The numbers of the batches. They begin anywhere, so two processes do not make the same IDs at the same time."""
+_refilling = threading.Lock()
+_time = (0, "")
+"""A Unix time in milliseconds, and the beginning of an ID that is made in it."""
 
 
 class Envelope:
@@ -224,49 +228,53 @@ def _retention_s(retention: timedelta) -> int:
 
 
 def new_task_id() -> str:
-    """Return a new random UUID (version 4) as text.
+    """Return a new UUID of version 7 (RFC 9562) as text: 48 bits of milliseconds, 26 that count, and 48 random ones.
 
-    IDs are made in batches, because making a single one takes as long as enqueueing a task. Safe in threads (`pop` of a
-    list is atomic) and after a fork.
+    Each is greater than those before it, unless the clock is set back. A sorted set orders members with equal scores
+    by their text: so tasks of one program that are due in the same millisecond, or join a group in it, keep the order
+    in which they were enqueued.
+
+    IDs are made in batches, because making a single one takes as long as enqueueing a task. Safe in threads (`popleft`
+    of a deque is atomic) and after a fork.
     """
+    global _time
+    milliseconds, (known, start) = time.time_ns() // 1_000_000, _time
+    if milliseconds != known:
+        digits = f"{milliseconds:012x}"
+        start = f"{digits[:8]}-{digits[8:]}-"
+        _time = milliseconds, start
     try:
-        return _ready.pop()
+        return start + _ready.popleft()
     except IndexError:
-        made = _make()
-        own = made.pop()
-        _ready.extend(made)
-        return own
+        return start + _refill()
 
 
-@contextmanager
-def ascending_task_ids() -> Generator[None]:
-    """Let each ID that this process makes in the block be greater than the ones before, for tests.
-
-    A sorted set orders members with equal scores by their text. With ascending IDs, tasks that were enqueued while a
-    test's clock stood still keep their order. Blocks may overlap; after the last one the IDs are random again.
-    """
-    _count_ascending(1)
-    try:
-        yield
-    finally:
-        _count_ascending(-1)
+def _refill() -> str:
+    """Make a batch, unless another thread has just done it, and return the next ID of those that are ready."""
+    with _refilling:
+        try:
+            return _ready.popleft()
+        except IndexError:
+            own, *others = _make(next(_batches))
+            _ready.extend(others)
+            return own
 
 
-def _count_ascending(more: int) -> None:
-    global _ascending
-    with _counting:
-        _ascending += more
-        _ready.clear()
-
-
-def _make() -> list[str]:
-    number = int.from_bytes(os.urandom(_BATCH * _BYTES)) & _KEEP | _MARK
+def _make(batch: int) -> list[str]:
+    """Make the part of the IDs of a batch after the time: `7ccc-cccc-rrrr-rrrr-rrrr` (c counts) without two hyphens."""
+    number = int.from_bytes(os.urandom(_BATCH * _BYTES)) & _KEEP
+    number += _MARK + _EACH * ((batch >> 7 & 0xFFF) << 16 | (batch & 0x7F) << 7)
     # Every fourth digit is followed by a hyphen, and each ID leaves out those that a UUID does not have.
     text = number.to_bytes(_BATCH * _BYTES).hex("-", -2)
-    made = [f"{text[i : i + 4]}{text[i + 5 : i + 29]}{text[i + 30 : i + 34]}{text[i + 35 : i + 39]}" for i in _STARTS]
-    return made if not _ascending else [f"{next(_numbers):08x}{made[0][8:]}"]
+    return [f"{text[i + 15 : i + 29]}{text[i + 30 : i + 34]}{text[i + 35 : i + 39]}" for i in _STARTS]
+
+
+def _forget_ids() -> None:
+    global _batches, _refilling
+    _ready.clear()
+    _batches, _refilling = itertools.count(int.from_bytes(os.urandom(2))), threading.Lock()
 
 
 # Otherwise a forked child would hand out the same IDs as its parent.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_ready.clear)
+    os.register_at_fork(after_in_child=_forget_ids)

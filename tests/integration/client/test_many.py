@@ -329,6 +329,19 @@ async def test_a_right_that_some_tasks_lack_is_told_of_those_alone(any_url: str,
     assert len(await desk.ids("scheduled")) == len(await desk.ids("pending")) == 1
 
 
+@pytest.mark.parametrize("many", [True, False])
+@pytest.mark.parametrize("words", [{"group": "g"}, {"process_at": datetime(2100, 1, 1, tzinfo=UTC)}])
+async def test_tasks_of_the_same_time_keep_the_order_in_which_they_were_enqueued(
+    client: Client, desk: Desk, many: bool, words: dict[str, Any]
+) -> None:
+    plans = [plan(**words) for _ in range(300)]
+    made = await client.enqueue_many(plans) if many else [await client.enqueue(one) for one in plans]
+    assert await desk.ids("g:g" if "group" in words else "scheduled") == [
+        job.id for job in made if isinstance(job, Job)
+    ]
+    assert len(made) == 300
+
+
 def test_the_blocking_face_streams_the_same_way(any_url: str) -> None:
     with SyncBroker.from_url(any_url) as broker, clients.client(any_url) as raw:
         client = SyncClient(broker)

@@ -1,7 +1,5 @@
 """How long the way of one awaited enqueue is: Python calls of ours from the call to the socket and back."""
 
-import pytest
-
 from rota import Rota
 from rota.wire import enqueue
 from scripts.measure_house import calls_by_file
@@ -11,8 +9,7 @@ MOST_CALLS = 25
 MOST_MODULES = 15
 
 
-async def test_one_enqueue_takes_few_calls_in_few_modules(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enqueue, "_ascending", 0)  # a sandbox of another test makes each ID by itself
+async def test_one_enqueue_takes_few_calls_in_few_modules(redis_url: str) -> None:
     enqueue._ready.clear()  # so that the first enqueue makes the IDs of a whole batch
     async with Rota(redis_url) as app:
 

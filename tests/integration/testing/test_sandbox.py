@@ -15,7 +15,6 @@ from rota.client.asynchronous import Client
 from rota.errors import ConfigError, OptionError
 from rota.testing import Sandbox, SandboxServer
 from rota.testing.sandbox_server import DATABASES
-from rota.wire import enqueue
 
 ELSEWHERE = "redis://127.0.0.1:1/0"
 
@@ -45,18 +44,6 @@ def test_app_uses_the_sandbox_only_until_the_block_ends(server: SandboxServer) -
         assert app.settings.broker.url == sandbox.url
 
     assert app.settings is settings
-
-
-def test_task_ids_ascend_only_while_a_sandbox_is_open(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enqueue, "_ascending", 0)  # another test of this process may have a sandbox open
-    with Sandbox(server=server):
-        with Sandbox(server=server):
-            pass
-        inside = [enqueue.new_task_id() for _ in range(100)]
-    outside = [enqueue.new_task_id() for _ in range(100)]
-
-    assert inside == sorted(inside)
-    assert outside != sorted(outside)
 
 
 def test_app_gets_its_own_connections_back(server: SandboxServer) -> None:

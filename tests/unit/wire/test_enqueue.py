@@ -2,7 +2,11 @@
 
 import itertools
 import os
+import threading
+import time
 import uuid
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from rota.errors import OptionError
 from rota.wire import enqueue as wire
-from rota.wire.enqueue import Envelope, Item, Reply, ascending_task_ids, debounce, enqueue, enqueue_plain, new_task_id
+from rota.wire.enqueue import Envelope, Item, Reply, debounce, enqueue, enqueue_plain, new_task_id
 from rota.wire.keys import QueueKeys
 from rota.wire.proto import TaskMessage
 from rota.wire.times import EPOCH
@@ -76,40 +80,52 @@ def test_a_type_that_is_no_utf8_is_refused() -> None:
         Envelope("\ud800")
 
 
-def test_new_ids_are_version_4_and_differ() -> None:
-    made = [new_task_id() for _ in range(1000)]
-    assert len(set(made)) == 1000
+def test_new_ids_are_version_7_tell_the_time_and_ascend() -> None:
+    before = time.time_ns() // 1_000_000
+    made = [new_task_id() for _ in range(100_000)]
+    after = time.time_ns() // 1_000_000
+    assert made == sorted(set(made))
     for task_id in made:
         parsed = uuid.UUID(task_id)
-        assert (parsed.version, parsed.variant, str(parsed)) == (4, uuid.RFC_4122, task_id)
+        assert (parsed.version, parsed.variant, str(parsed)) == (7, uuid.RFC_4122, task_id)
+        assert before <= parsed.int >> 80 <= after
 
 
-def test_ascending_ids_are_version_4_and_differ_in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    new_task_id()  # leaves a batch of random ones
-    with ascending_task_ids():
-        made = [new_task_id() for _ in range(1000)]
-        monkeypatch.setattr(wire, "_numbers", itertools.count())
-        of_another_process = [new_task_id() for _ in range(1000)]
+def test_ids_that_threads_make_at_once_differ_and_ascend_in_each_thread() -> None:
+    begin = threading.Barrier(4)
 
-    assert made == sorted(made)
-    assert not set(made) & set(of_another_process)
-    assert {uuid.UUID(task_id).version for task_id in made} == {4}
+    def make() -> list[str]:
+        begin.wait()
+        return [new_task_id() for _ in range(20_000)]
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [future.result() for future in [pool.submit(make) for _ in range(4)]]
+
+    assert len(set().union(*made)) == 80_000
+    assert all(ids == sorted(ids) for ids in made)
 
 
-def test_ids_are_random_again_after_the_last_of_the_blocks_that_make_them_ascend(
+def test_two_processes_that_count_alike_make_different_ids_in_the_same_millisecond(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wire, "_ascending", 0)  # an open sandbox of the session counts too
-    first, second = ascending_task_ids(), ascending_task_ids()
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    ascending = [new_task_id() for _ in range(100)]
-    second.__exit__(None, None, None)
-    random = [new_task_id() for _ in range(100)]
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    made = []
+    for _ in range(2):
+        monkeypatch.setattr(wire, "_ready", deque())
+        monkeypatch.setattr(wire, "_batches", itertools.count(7))
+        made.append([new_task_id() for _ in range(1000)])
 
-    assert ascending == sorted(ascending)
-    assert random != sorted(random)
+    assert not set(made[0]) & set(made[1])
+    assert [task_id[:23] for task_id in made[0]] == [task_id[:23] for task_id in made[1]]
+
+
+def test_ids_ascend_beyond_a_change_of_the_upper_half_of_their_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    monkeypatch.setattr(wire, "_ready", deque())
+    monkeypatch.setattr(wire, "_batches", itertools.count(127))
+    made = [new_task_id() for _ in range(1000)]
+
+    assert made == sorted(set(made))
 
 
 def test_a_forked_child_does_not_repeat_its_parents_ids() -> None:

@@ -173,10 +173,11 @@ class Rota(Tasks, Connected):
 
         Without a retention the task gets one for this wait: `timeout`, at least a minute. If a unique task exists
         already, the call waits for that task. The `timeout` counts from the call, but does not cut off the enqueue,
-        which has its own limit (`retry_for`). Raises TaskFailed, TaskCancelled, ResultTimeout, or what `enqueue`
-        raises; for a task that its handler revokes, ResultError, or TaskNotFound once it is gone. After a timeout the
-        task goes on, also if the caller is cancelled: `task_id` and `queue` of the ResultTimeout are for `app.job`. A
-        task in a group has no result of its own, so it is refused.
+        which ends after `response_timeout`, `connect_timeout` and `retry_for` together at the latest. Raises
+        TaskFailed, TaskCancelled, ResultTimeout, or what `enqueue` raises; for a task that its handler revokes,
+        ResultError, or TaskNotFound once it is gone. After a timeout the task goes on, also if the caller is cancelled:
+        `task_id` and `queue` of the ResultTimeout are for `app.job`. A task in a group has no result of its own, so it
+        is refused.
         """
         return await self.client.call(plan, timeout)
 

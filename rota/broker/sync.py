@@ -116,6 +116,7 @@ class SyncBroker:
 
     def run_many(self, calls: Sequence[Call[T]]) -> list[T | BrokerError]:
         """Run scripts in one burst for each server. Returns results in order, with errors as values."""
+        deadline = time.monotonic() + self._retry_seconds
         indexes_by_server: dict[Endpoint, list[int]] = {}
         results: list[Any] = [None] * len(calls)
         for i, call in enumerate(calls):
@@ -127,7 +128,6 @@ class SyncBroker:
             burst = [calls[i] for i in indexes]
             for i, outcome in zip(indexes, self._burst(endpoint, burst), strict=True):
                 results[i] = outcome
-        deadline = time.monotonic() + self._retry_seconds
         for i, outcome in enumerate(results):
             if isinstance(outcome, NotNow):
                 results[i] = self._second_chance(calls[i], outcome, deadline)
@@ -258,7 +258,7 @@ class SyncBroker:
 
     def _second_chance(self, call: Call[T], error: NotNow, deadline: float) -> T | BrokerError:
         if time.monotonic() > deadline:
-            return error  # retries of other calls in this burst have used up the time
+            return error  # the burst, or retries of its other calls, have used up the time
         try:
             return self.run(call)
         except BrokerError as final:

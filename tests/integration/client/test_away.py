@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rota.broker import Broker, BrokerOptions, SyncBroker
+from rota.broker import Broker, BrokerOptions, SyncBroker, sync
+from rota.broker.sync_link import SyncLink
 from rota.client import Client, SyncClient
 from rota.errors import BrokerUnavailable, ResultTimeout
 from tests.integration.client.conftest import plan
@@ -115,6 +116,33 @@ def test_a_call_of_blocking_code_whose_wait_is_broken_off_says_so_too(
         with pytest.raises(BrokerUnavailable, match="Do not enqueue it again") as caught:
             client.call(plan(), "20s")
         assert (caught.value.maybe_applied, caught.value.task_id) == (True, jobs[0].id)
+
+
+def test_a_blocking_enqueue_at_a_server_that_hangs_connects_again_for_no_longer_than_retries_are_allowed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[SyncLink] = []
+    hasty = BrokerOptions(
+        connect_timeout=timedelta(seconds=1),
+        response_timeout=timedelta(seconds=1),
+        retry_for=timedelta(milliseconds=900),
+    )
+
+    class Counted(SyncLink):
+        def __init__(self, *words: Any) -> None:
+            opened.append(self)
+            super().__init__(*words)
+
+    monkeypatch.setattr(sync, "SyncLink", Counted)
+    with SyncBroker.from_url(server.unix_url, options=hasty) as broker:
+        client = SyncClient(broker)
+        client.enqueue(plan())
+        server.freeze()
+        with pytest.raises(BrokerUnavailable) as caught:
+            client.enqueue(plan())
+
+    assert caught.value.maybe_applied
+    assert len(opened) == 2  # the lost answer, and one more connection, whose opening took longer than `retry_for`
 
 
 def test_blocking_code_fails_at_once_where_asked(server: Server) -> None:

@@ -37,10 +37,10 @@ async def test_queue_is_listed_again_within_seconds_after_the_database_was_flush
             await asyncio.sleep(0.05)
 
 
-async def test_ids_are_random_uuids_of_version_4(client: Client) -> None:
-    made = {(await client.enqueue(plan())).id for _ in range(300)}
-    assert len(made) == 300
-    assert all(uuid.UUID(task_id).version == 4 and str(uuid.UUID(task_id)) == task_id for task_id in made)
+async def test_ids_are_ascending_uuids_of_version_7(client: Client) -> None:
+    made = [(await client.enqueue(plan())).id for _ in range(300)]
+    assert made == sorted(set(made))
+    assert all(uuid.UUID(task_id).version == 7 and str(uuid.UUID(task_id)) == task_id for task_id in made)
 
 
 async def test_tasks_wait_in_the_order_in_which_they_came(client: Client, desk: Desk) -> None:

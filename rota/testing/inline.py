@@ -6,7 +6,6 @@ hooks, concurrency limits, stored results, progress and log lines. `Sandbox.drai
 """
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from rota.tasks.context import SILENT, Context
 from rota.tasks.handler import Handler
 from rota.tasks.job import Plan
 from rota.testing.sandbox import run_blocking
+from rota.wire.enqueue import new_task_id
 from rota.wire.message import timeout_text
 from rota.wire.proto import TaskMessage
 
@@ -85,7 +85,7 @@ def _message(handler: Handler, plan: Plan[Any], retried: int, last_error: str) -
         type=plan.type,
         payload=plan.payload,
         headers=dict(options.headers),
-        id=options.task_id or str(uuid.uuid4()),
+        id=options.task_id or new_task_id(),
         queue=options.queue or "default",
         retry=handler.retry.max if options.max_retry is None else options.max_retry,
         retried=retried,

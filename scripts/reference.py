@@ -88,7 +88,7 @@ def _event(kind: type[events.Event]) -> tuple[str, str, str, str]:
     level = logging.getLevelName(kind.level)
     if kind.severity is not events.Event.severity:
         level = _text(kind.severity).removeprefix("Return ").rstrip(".")
-    fields = ", ".join(f"`{name}`" for name in kind.fields if name not in ("trace", "log_level"))
+    fields = ", ".join(f"`{name}`" for name in kind.fields)
     return f"`{kind.__name__}`", level, fields or "–", " ".join(_text(kind).split())
 
 

@@ -234,7 +234,7 @@ class StopAtOnceAsked(Event):
 
 
 class ServerAwaited(Event):
-    """The server does not answer at the start of a command, which waits for it. Once a while."""
+    """The server does not answer at the start of a command, which waits for it. Logged once a minute."""
 
     text = "The server does not answer yet, so the worker waits for it. {error}"
     error: Exception

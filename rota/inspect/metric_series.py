@@ -68,7 +68,7 @@ class MetricSample:
 
     @classmethod
     def from_json(cls, queue: str, at: datetime, value: object) -> "MetricSample":
-        """Read it again. Raises ValueError for anything else."""
+        """Read a sample from the JSON that `to_json` returns. Raises ValueError for any other value."""
         if not is_mapping(value):
             raise ValueError("a sample of metrics is a JSON object")
         fields: dict[str, Any] = {str(name): each for name, each in value.items()}

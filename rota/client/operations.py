@@ -1,14 +1,15 @@
 """The operations of a client on a task that exists, each described once for asyncio and for blocking code.
 
 A description is a generator that yields steps (`rota.client.requests`). `operation` makes a method of both clients from
-it. The steps to add an operation:
+it. A new operation touches three places:
 
-1. Write its script, `edit_<act>.lua`, and the call of it in `rota.wire.edit`. Because of this name `rota.wire.rights`
-   grants the commands of the script to producers too. The script checks before it writes, and may be carried out twice.
-2. Make it a value in `rota.client.verbs`, so that it can be done to many tasks too.
-3. Describe the operation in `TaskOperations`, below `@operation`.
-4. Declare it in `rota.tasks.job.Receipt`, below `@_verb`, if a job has it too.
-5. `rota.inspect.bulk_acts` has the steps to offer it for many tasks and as a command of `rota task`.
+1. `rota/wire`: its script, `edit_<act>.lua`, and the call of it in `edit.py`. Because of this name `rights.py` grants
+   the commands of the script to producers too. The script checks before it writes, and may be carried out twice.
+2. `rota/client`: the act as a value in `verbs.py`, with the text of its refusal, whose Chinese is in `rota/cli/zh.toml`;
+   and its description in `TaskOperations`, below `@operation`.
+3. `rota/tasks/job.py`: its declaration in `Receipt`, below `@_verb`, if a job has it too.
+
+`rota.inspect.bulk_acts` has the steps to offer it for many tasks and as a command of `rota task`.
 """
 
 import time

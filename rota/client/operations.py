@@ -5,7 +5,7 @@ it. A new operation touches three places:
 
 1. `rota/wire`: its script, `edit_<act>.lua`, and the call of it in `edit.py`. Because of this name `rights.py` grants
    the commands of the script to producers too. The script checks before it writes, and may be carried out twice.
-2. `rota/client`: the act as a value in `verbs.py`, with the text of its refusal, whose Chinese is in `rota/cli/zh.toml`;
+2. `rota/client`: the act as a value in `verbs.py`, with the text of its refusal (its Chinese is in `rota/cli/zh.toml`);
    and its description in `TaskOperations`, below `@operation`.
 3. `rota/tasks/job.py`: its declaration in `Receipt`, below `@_verb`, if a job has it too.
 

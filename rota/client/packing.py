@@ -42,7 +42,7 @@ class Packed(NamedTuple):
 class Packer:
     """Packs plans, and caches the common part of the plans of one task.
 
-    With the cache, packing a plan takes 1.3 µs instead of 6.0, of the 6 µs that each task of `enqueue_many` takes.
+    Packing a plan takes 1.1 µs with the cache and 4.5 µs without. A task of `enqueue_many` takes 6 µs in all.
     """
 
     def __init__(self, keys: Keys, payload_limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> None:

@@ -11,6 +11,7 @@ from rota.wire.script import Argument
 
 ON_EVERY_NODE = {"ACL", "CLIENT", "CONFIG", "DBSIZE", "INFO", "KEYS", "PUBSUB", "SCRIPT"}
 ANYWHERE = {"PUBLISH", "TIME"}
+KEYS_AT: dict[Argument, int] = {"EVAL": 3, "OBJECT": 2}
 PATIENCE_S = 5
 
 
@@ -25,7 +26,7 @@ class Admin:
             links = await self._broker._route.links(PATIENCE_S)
             replies = [await link.execute(*words) for link in links]
             return replies[0] if replies[0] == b"OK" else reduce(add, replies)
-        key = None if words[0] in ANYWHERE else str(words[3 if words[0] == "EVAL" else 1])
+        key = None if words[0] in ANYWHERE else str(words[KEYS_AT.get(words[0], 1)])
         return await self._broker.execute(*words, key=key)
 
     async def listeners(self) -> int:

@@ -47,6 +47,15 @@ async def test_a_batch_is_taken_in_the_order_of_its_arrival(broker: Overseen, se
     assert await seed.ids("active") == ["b", "a"]
 
 
+async def test_a_few_leases_are_a_skip_list_so_that_an_insert_does_not_search_all_of_them(
+    broker: Overseen, seed: Seed
+) -> None:
+    await seed.pending("a", "b")
+    await take(broker, 2)
+    assert await broker.admin.execute("OBJECT", "ENCODING", seed.keys.lease) == b"skiplist"
+    assert await broker.admin.execute("ZRANGE", seed.keys.lease, 0, -1) == [b"a", b"b"]
+
+
 async def test_a_taken_task_is_active_leased_by_the_servers_clock_and_carries_the_token(
     broker: Overseen, seed: Seed
 ) -> None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 MOST_SCOPES = 1000
 """How many scopes of failed runs are kept until their reports are made."""
-_LOGGERS = ("rota", "rota.broker", "rota.client", "rota.client.replicas", "rota.health", "rota.task", "rota.worker")
 _instrumented: "set[Rota]" = set()
 
 
@@ -46,11 +45,12 @@ def instrument(app: "Rota", *, retries: bool = False) -> None:
             "Sentry is instrumented in this process already: a second instrument(app) would make each report twice."
         )
     _instrumented.add(app)
-    for name in _LOGGERS:
+    kinds = _kinds()
+    for name in {events.RunEvent.logger, *(kind.logger for kind in kinds)}:
         ignore_logger(name)
     reports = _Reports(retries=retries)
     app.middleware(reports.run)
-    events.on(*_kinds())(reports.report)
+    events.on(*kinds)(reports.report)
 
 
 def _kinds() -> list[type[events.Event]]:

@@ -223,6 +223,19 @@ async def test_report_of_a_hook_that_failed_has_its_traceback(app: Rota, collect
     assert report["contexts"]["event"]["message"] == "The success hook of task one (mail:send) failed: count"
 
 
+def test_no_failure_is_reported_a_second_time_by_its_log_line(collected: Collected) -> None:
+    sentry.instrument(Rota())
+    failed = events.CronPlanFailed(name="nightly", error=ValueError("no such day"))
+    events.emit(failed)
+    events.emit(events.SchedulerNotTicking(scheduler="s", error=ValueError("no such shard")))
+    assert events.flush(30)
+
+    assert sorted(report["tags"]["event"] for report in collected.of("event")) == [
+        "CronPlanFailed",
+        "SchedulerNotTicking",
+    ]
+
+
 def test_second_app_is_refused_although_the_first_one_is_gone(collected: Collected) -> None:
     sentry.instrument(Rota())
     gc.collect()

@@ -250,7 +250,7 @@ class EnqueuesFailed(Event):
         """Return the text of the log line."""
         were = "was" if self.failed == 1 else "were"
         of = counted(self.tasks, "task")
-        return f"{self.failed} of {of} {were} not enqueued, or may not have been: {self.error}"
+        return f"{self.failed:,} of {of} {were} not enqueued, or may not have been: {self.error}"
 
 
 class EnqueueMiddlewareFailed(Event):

@@ -74,7 +74,7 @@ class MoveTo:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """Put active tasks back that no worker runs any more."""
+    """Return active tasks that no worker runs any more to their queues."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,24 +14,24 @@ from rota.wire.minute import BOUNDS
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many times were in each bucket of `rota.wire.minute.BOUNDS`. The last bucket has those beyond all bounds."""
+    """Durations, counted by the buckets of `rota.wire.minute.BOUNDS`. The last bucket has those above all bounds."""
 
     buckets: Mapping[int, int] = field(default_factory=dict[int, int], hash=False)
 
     @classmethod
     def of(cls, counts: Mapping[str, int], letter: str) -> "Histogram":
-        """Take the buckets out of the counts of a type: `w` for the times waited, `r` for those of runs."""
+        """Take the buckets out of the counts of a type: `w` for waits, `r` for runs."""
         return cls(
             {int(name[1:]): number for name, number in counts.items() if name[0] == letter and name[1:].isdigit()}
         )
 
     @property
     def count(self) -> int:
-        """Return the number of times."""
+        """Return the number of durations."""
         return sum(self.buckets.values())
 
     def percentile(self, percent: float) -> timedelta | None:
-        """Return the time that this share of the times does not exceed, such as 95; None if there are no times.
+        """Return the duration that this share of all does not exceed, such as 95 percent; None if there are none.
 
         Within a bucket the times are taken to be spread evenly on a logarithmic scale, and in the first one on a linear
         scale. A time beyond all bounds counts as the last bound.

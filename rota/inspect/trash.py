@@ -55,7 +55,7 @@ class Trash(Protocol):
         """
 
     async def settle_deleted(self) -> int:
-        """Delete what is too old or too much. Returns how many of the tasks that were kept here are no longer kept."""
+        """Delete tasks that are too old or exceed the space. Returns how many of those that were kept here are gone."""
         ...
 
     async def deleted_tasks(

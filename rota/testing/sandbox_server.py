@@ -66,7 +66,10 @@ class SandboxServer:
             ) from None
 
     def give_back(self, database: int) -> None:
-        """Give a database back. Others are used first, so that what an earlier test left running finds its own."""
+        """Give a database back, to be used again after all others.
+
+        So a program that a test left running does not change the database of the next test.
+        """
         self._free.append(database)
 
     def url(self, database: int) -> str:

@@ -275,7 +275,7 @@ class HealthPortOpened(Event):
 
     level = logging.INFO
     logger = "rota.health"
-    text = "Health is answered at http://{host}:{port}/live, /ready and /metrics."
+    text = "The health port answers at http://{host}:{port}/live, /ready and /metrics."
     host: str
     port: int
 

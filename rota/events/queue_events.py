@@ -196,7 +196,7 @@ class AggregationSetLeft(Event):
     """The set of an interrupted aggregation could not be returned at once."""
 
     level = logging.INFO
-    text = "A set of group {group} returns only after {allowed}: {error}"
+    text = "The tasks of an aggregation of group {group} return to the group only after {allowed}: {error}"
     group: str
     allowed: str
     error: Exception

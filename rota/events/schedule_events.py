@@ -326,4 +326,4 @@ class ScheduleRecovered(SchedulerEvent):
 
     def message(self) -> str:
         """Return the text of the log line."""
-        return f"Schedule {self.schedule} is well again after {counted(self.failures, 'failure')} in a row."
+        return f"A run of schedule {self.schedule} succeeded, after {counted(self.failures, 'failure')} in a row."

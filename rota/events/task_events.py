@@ -104,7 +104,7 @@ class RetryUndecided(TaskEvent):
     """The retry policy of a failed task raised an error, so the default policy was used."""
 
     level = logging.ERROR
-    text = "How to retry task {task_id} ({task_type}) could not be decided, so the default policy applies."
+    text = "The retry policy of task {task_id} ({task_type}) raised an error, so the default policy applies."
     error: BaseException
     trace: str
 
@@ -132,7 +132,10 @@ class TaskDoesNotEnd(TaskEvent):
     """A handler ignored the shutdown of its worker."""
 
     level = logging.ERROR
-    text = "Task {task_id} ({task_type}) does not end. The recovery starts it again when its lease has run out."
+    text = (
+        "Task {task_id} ({task_type}) ignores the stop of its worker. Another worker starts it again when its lease "
+        "has expired."
+    )
 
 
 class HookFailed(TaskEvent):

@@ -287,7 +287,7 @@ class FetchFound(Event):
 
     def message(self) -> str:
         """Return the text of the log line."""
-        return f"Found {counted(self.tasks, 'task')} whose fetch went unanswered in queue {self.queue}."
+        return f"Found {counted(self.tasks, 'task')} of a fetch from queue {self.queue} whose reply was lost."
 
 
 class TrackingTurnedOff(Event):
@@ -300,7 +300,7 @@ class TrackingTurnedOff(Event):
 class TrackingRefused(Event):
     """The server refuses tracking, so the worker polls."""
 
-    text = "The server refuses CLIENT TRACKING ({error}); the worker polls instead, up to every second."
+    text = "The server refuses CLIENT TRACKING ({error}); the worker polls instead, at least once a second."
     error: Exception
 
 

@@ -77,7 +77,7 @@ _INCLUDED: dict[Role, tuple[Role, ...]] = {
 """Roles that have all permissions of others."""
 OPTIONAL = {
     "INFO": "version, role, eviction and persistence of the server are not checked",
-    "CLIENT|TRACKING": "a waiting worker polls, up to every second, instead of being told of tasks",
+    "CLIENT|TRACKING": "a waiting worker polls at least once a second, because the server does not notify it of tasks",
     "CLIENT|TRACKINGINFO": "a waiting worker does not check whether tracking is still on",
     "SCAN": (
         "the doctor does not compare tasks and locks with the lists and sets, and cannot repair them; the deletion of "

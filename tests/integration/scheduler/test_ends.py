@@ -124,7 +124,7 @@ async def test_schedule_probes_after_a_pause_and_says_when_it_is_well_again(
         await end(hand, probe, "completed")
 
         async def is_well() -> bool:
-            return "Schedule p is well again after 1 failure in a row." in caplog.text
+            return "A run of schedule p succeeded, after 1 failure in a row." in caplog.text
 
         await eventually(is_well)
         await eventually(lambda: at_least(hand, 1))

@@ -1,4 +1,9 @@
-"""The common base of both clients: everything except the signatures of their methods and what waits in its own way."""
+"""The common base of both clients: everything except the signatures of their methods and what waits in its own way.
+
+Two kinds of code are written once here. Operations are generators that yield requests (`rota.client.steps`), which the
+driver of the client carries out. The code around them, such as middleware and chunks, is coroutines. `Client` awaits
+these, and `SyncClient` runs them with `finish`, because its requests block and never wait.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

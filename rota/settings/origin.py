@@ -1,4 +1,9 @@
-"""Collects the settings from their sources, records the source of each, and formats values for display."""
+"""Collects the settings from their sources, records the source of each, and formats values for display.
+
+`collect` is called each time settings are made. The order of the sources, the strongest first: the command line, a
+profile, the code, the environment, `pyproject.toml`, the server of `rota dev`. Only commands read profiles and
+`pyproject.toml` (`read_project_file`). The values are validated by the caller, `rota.settings.settings`.
+"""
 
 import os
 from collections.abc import Callable, Iterable, Mapping

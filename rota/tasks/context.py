@@ -1,4 +1,10 @@
-"""The context: what a handler can know about its task, and report while it runs."""
+"""The context: what a handler can know about its task, and report while it runs.
+
+The worker makes a `Context` for each run and enters it. A function gets it as a parameter of this type, and the code
+that the function calls gets it from `current()`: a context variable carries it into the threads of the worker. Progress
+and log lines go to the reporter of the worker, which joins and limits them, so the last ones are lost if the worker
+dies. `cancelled` tells a function in a thread that it should stop; only a time limit raises an error in the thread.
+"""
 
 from collections.abc import Mapping
 from contextvars import ContextVar

@@ -1,4 +1,16 @@
-"""Dependencies: values that the worker makes for a handler and cleans up after it."""
+"""Dependencies: values that the worker makes for a handler and cleans up after it.
+
+A parameter `mail: Annotated[Mailer, Depends(mailer)]` gets what `mailer` returns, awaits or yields. The steps for one
+function:
+
+1. At the registration, a `Recipe` sorts the providers so that each comes after those it depends on. A circle, or a
+   parameter that nothing fills, is an error there and not in the first task.
+2. For each run, `provide` calls each provider once, in this order, and puts the rest of each generator on a stack.
+3. When the function has ended, the stack runs these rests in the opposite order. They see the error of the function,
+   and must not swallow it.
+
+A value lives for one run. A value that lives longer, such as a pool of connections, belongs to the lifespan.
+"""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping

@@ -1,4 +1,10 @@
-"""Aggregators: functions that turn all tasks of a group into one task."""
+"""Aggregators: functions that turn all tasks of a group into one task.
+
+`@app.aggregator("comment:added", group="page-*")` registers a function. When a group is due, the worker takes its
+tasks, finds the function for their type and group (`Aggregators.find`) and calls it (`rota.worker.groups`). The
+function returns the plan of the one task, or None to drop the tasks. It may be called twice for the same tasks if its
+worker dies, so the work itself belongs in the one task.
+"""
 
 import asyncio
 import inspect

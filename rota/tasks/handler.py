@@ -1,4 +1,10 @@
-"""Handlers: the function that runs a task, with its payload reader, middleware, dependencies and hooks."""
+"""Handlers: the function that runs a task, with its payload reader, middleware, dependencies and hooks.
+
+A registration makes a `Handler`, and `join` completes it: at once for a task of an app, or when the router is included.
+The executor of a worker calls `invoke` for each task, and `notify` after the outcome is decided. The chain of calls is
+built at the first task, and again after a change of middleware or overrides. Time limits, slots and retries are not
+decided here, but in `rota.worker.run`.
+"""
 
 import asyncio
 import inspect

@@ -1,4 +1,9 @@
-"""The lifespan: the resources that an app opens before its first task and closes after its last."""
+"""The lifespan: the resources that an app opens before its first task and closes after its last.
+
+`Rota(lifespan=factory)` gives the factory, an async generator function that yields the state once. Each worker, sandbox
+and web server enters the lifespan. The first one of an event loop opens the state, and the last one closes it. A pool
+process for `run="process"` does not enter it, so its functions have no state.
+"""
 
 import asyncio
 import inspect

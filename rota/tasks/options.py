@@ -1,4 +1,10 @@
-"""The options of one enqueue: Asynq's options and a few of Rota's own, checked before anything is sent."""
+"""The options of one enqueue: Asynq's options and a few of Rota's own, checked before anything is sent.
+
+The `TypedDict` classes are the keywords that users write, for their type checkers. `Options` is the value that they
+become: a task has one, `task.options(...)` makes a changed copy with `updated`, and the packer writes it into the
+message. A new option is a field of both, with its text in `scripts/option_texts.py`. Conditions that depend on the
+server, such as a taken ID, are not checked here.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace

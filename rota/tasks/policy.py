@@ -1,4 +1,9 @@
-"""The policies for retrying, uniqueness and debouncing: frozen values that can be tested without a server."""
+"""The policies for retrying, uniqueness and debouncing: frozen values that can be tested without a server.
+
+`Retry` decides after a failed run, in the worker (`rota.worker.run.verdict`): whether the task runs again, when, and
+whether this uses up a retry. If a function of the user raises an error, such as `delay=`, the worker uses the default
+policy. `Unique` and `Debounce` decide at an enqueue: the packer makes the lock of them, and the script takes it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,9 @@
-"""The grammar of task-type names, and the registry that finds the handler of a type."""
+"""The grammar of task-type names, and the registry that finds the handler of a type.
+
+A registration calls `Registry.add`, which refuses malformed and duplicate names. A worker calls `find` for each task,
+and the results are cached. Names that other programs have chosen skip the grammar with `lint=False`. `advise` only
+suggests better names.
+"""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,9 @@
-"""Reads a function's parameters: arguments from the payload, the context, dependencies, or the whole payload."""
+"""Reads a function's parameters: arguments from the payload, the context, dependencies, or the whole payload.
+
+`read_signature` is for typed functions and dependencies, and `read_raw_signature` for handlers in Asynq's style. Both
+are called at the registration, and refuse what no payload can fill: `*args`, positional-only parameters, methods, and
+annotations that cannot be read. `rota.tasks.payload` makes the validators from the `Signature`.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping

@@ -75,11 +75,13 @@ class Shutdown:
         """Wait until all outcomes are recorded. After a second request to stop, wait for `HURRIED_SECONDS` only."""
         flush = asyncio.ensure_future(self._consumers.flush())
         hurry = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait((flush, hurry), timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if hurry.done():
-            await asyncio.wait((flush,), timeout=HURRIED_SECONDS)
-        hurry.cancel()
-        flush.cancel()  # takes effect in the next turn of the loop, so `done` is only true if it was before
+        try:
+            await asyncio.wait((flush, hurry), timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if hurry.done():
+                await asyncio.wait((flush,), timeout=HURRIED_SECONDS)
+        finally:  # also if this wait is cancelled: a flush without a finisher would turn the loop for ever
+            hurry.cancel()
+            flush.cancel()  # takes effect in the next turn of the loop, so `done` is only true if it was before
         return flush.done()
 
     async def give_up(self, fault: BaseException) -> None:
@@ -105,12 +107,12 @@ class Shutdown:
     async def _ended_by_themselves(self, within_seconds: float) -> bool:
         ended = asyncio.ensure_future(self._executor.wait_idle())
         hurry = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait((ended, hurry), timeout=max(within_seconds, 0), return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not ended.done():
-            ended.cancel()
-            return False
-        return True
+        try:
+            await asyncio.wait((ended, hurry), timeout=max(within_seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurry.cancel()
+            ended.cancel()  # takes effect in the next turn of the loop, so `done` is only true if it was before
+        return ended.done()
 
     async def _end_the_rest(self) -> None:
         for attempt in self._executor.running():

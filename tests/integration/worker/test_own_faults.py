@@ -7,7 +7,7 @@ import pytest
 
 from rota.app import Rota
 from rota.broker.route import Node
-from rota.errors import BrokerRefused, WorkerFault
+from rota.errors import BrokerRefused, BrokerUnavailable, WorkerFault
 from rota.tasks.context import Context
 from rota.tasks.groups import GroupedTask
 from rota.tasks.job import Job, Plan
@@ -193,6 +193,34 @@ async def test_a_worker_that_is_cancelled_stops_its_handlers_and_hands_their_tas
     await asyncio.wait((running,))
     assert running.cancelled()
     await bench.in_state(job.id, "pending")
+
+
+async def test_nothing_of_a_worker_goes_on_that_is_cancelled_while_it_waits_for_its_last_outcomes(
+    app: Rota, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending = asyncio.Event()
+
+    async def away(self: Finisher, call: Any) -> Any:
+        sending.set()
+        raise BrokerUnavailable("the server is away")
+
+    async def waits() -> bool:
+        return any("NodeConsumers.flush" in repr(task) for task in asyncio.all_tasks())
+
+    async def only_others() -> bool:
+        return asyncio.all_tasks() <= others
+
+    monkeypatch.setattr("rota.worker.shutdown.LAST_WORD_SECONDS", 0.1)
+    monkeypatch.setattr(Finisher, "_send", away)
+    others, worker = asyncio.all_tasks(), Worker(app, app.settings)
+    running = asyncio.create_task(worker.run())
+    await app.enqueue("own:told", {})
+    await sending.wait()
+    worker.stop()
+    await eventually(waits)
+    running.cancel()
+    await asyncio.wait((running,))
+    await eventually(only_others)  # its flush would turn the loop without a pause
 
 
 async def test_an_embedded_worker_starts_again_after_a_fault_where_a_setting_says_so(

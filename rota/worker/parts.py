@@ -36,6 +36,7 @@ class Parts:
 
     def __init__(self, worker: "Worker", broker: Broker) -> None:
         settings = worker.settings
+        self._owner = asyncio.current_task()
         self._app = worker.app
         self._every_beat = settings.worker.heartbeat
         self._group_interval_seconds = settings.aggregation.group_interval.total_seconds()
@@ -75,6 +76,10 @@ class Parts:
         if self._app.modules:
             always.append(self._warm)
         return [*always, self._aggregate]
+
+    def is_cancelled(self) -> bool:
+        """Whether the worker itself was cancelled."""
+        return self._owner is not None and self._owner.cancelling() > 0
 
     async def _aggregate(self) -> None:
         """Aggregate groups once the app has an aggregator, which a router may bring that is included later.

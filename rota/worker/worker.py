@@ -112,7 +112,7 @@ class Worker:
                     unknown=UnknownTypes(lambda: [handler.type for handler in self.app.registry]),
                 ),
                 settings=RunSettings.of(self.settings),
-                resources=RunResources(parts.pools, parts.reporter, state),
+                resources=RunResources(parts.pools, parts.reporter, state, parts.is_cancelled),
             )
             self.heartbeat = parts.heartbeat
             await self._work(parts.runs())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FAR = float("inf")
 Stop = Literal["", "timeout", "deadline", "cancelled", "shutdown", "lease"]
+WEIGHT: dict[Stop, int] = {"": 0, "timeout": 1, "shutdown": 1, "deadline": 2, "cancelled": 3, "lease": 4}
+"""Of several reasons for which a handler was stopped, the heaviest decides the verdict; of equal ones the first."""
 
 
 class LeaseOver(asyncio.CancelledError):
@@ -100,6 +102,12 @@ class Attempt:
         self.judged = False
         self.reason = ""
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def may_be_stopped(self) -> bool:
+        """Whether its handler runs, or was cancelled before it began, so that only a stop gives it an outcome."""
+        task = self.task
+        return task is not None and (not task.done() or (task.cancelled() and not self.judged))
 
     def check_lease(self) -> None:
         """Raise LeaseOver if the lease has run out. May be called from any thread."""

@@ -38,7 +38,7 @@ from rota.wire.proto import TaskMessage
 from rota.worker.clock import BrokerClock, lease_clock
 from rota.worker.consume.unknown_types import Unhandled
 from rota.worker.run import verdict
-from rota.worker.run.attempt import FAR, Attempt, LeaseOver, Stop
+from rota.worker.run.attempt import FAR, WEIGHT, Attempt, LeaseOver, Stop
 from rota.worker.run.concurrency import Slots, TypeLimits
 from rota.worker.run.hook_runner import HookRunner
 from rota.worker.run.outcome_events import end_event, note_attempt, origin, outcome_events
@@ -50,8 +50,6 @@ from rota.worker.run.verdict import Verdict
 Finish = Callable[[Attempt, Outcome | None], None]
 
 task_logger = logging.getLogger(RunEvent.logger)
-_WEIGHT: dict[Stop, int] = {"": 0, "timeout": 1, "shutdown": 1, "deadline": 2, "cancelled": 3, "lease": 4}
-"""Of several reasons for which a handler was stopped, the heaviest decides the verdict; of equal ones the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +77,12 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunResources:
-    """The pools of threads and processes by `run`, the reporter, and the state of the lifespan: handlers use them."""
+    """The pools by `run`, the reporter, the state of the lifespan, and whether the worker itself was cancelled."""
 
     pools: Mapping[str, FunctionPool] = field(default_factory=dict[str, FunctionPool])
     reporter: Reporter | NoReports = field(default_factory=NoReports)
     state: Any = None
+    is_cancelled: Callable[[], bool] = lambda: False
 
 
 class Executor:
@@ -107,11 +106,11 @@ class Executor:
         self._pools = resources.pools
         self.unhandled = unhandled
         self._settings = settings
-        self._hooks = HookRunner(settings.hook_timeout, lambda: self.closed)
+        self._hooks = HookRunner(settings.hook_timeout, lambda: self.closed or resources.is_cancelled())
         self._origin = b""
         self._task_log_level = logging.DEBUG if settings.task_log_level == "debug" else logging.INFO
         self._reporter = resources.reporter
-        self._state = resources.state
+        self._resources = resources
         self._loop = asyncio.get_running_loop()
         self.types = TypeLimits()
         self.held: dict[Attempt, None] = {}  # not a set, so that a stop hands tasks back in their old order
@@ -140,8 +139,8 @@ class Executor:
             self._start_limited(attempt, attempt.started_at)
 
     def running(self) -> list[Attempt]:
-        """Return the attempts whose handlers run now."""
-        return [attempt for attempt in self.held if attempt.task is not None and not attempt.task.done()]
+        """Return the attempts whose handlers run now, or were cancelled by other code before they began."""
+        return [attempt for attempt in self.held if attempt.may_be_stopped]
 
     async def wait_idle(self) -> None:
         """Wait until no handler runs. Only for a closed executor."""
@@ -165,7 +164,7 @@ class Executor:
             if not attempt.told:  # only a task that is cancelled pays for the callback
                 attempt.task.add_done_callback(partial(self._never_ran, attempt))
             attempt.told += (why,)
-            if _WEIGHT[why] > _WEIGHT[attempt.stop]:
+            if WEIGHT[why] > WEIGHT[attempt.stop]:
                 attempt.stop, attempt.reason = why, reason
             attempt.context.cancel(reason or why)
             attempt.task.cancel()
@@ -227,7 +226,7 @@ class Executor:
         message = attempt.message
         if message.retry != attempt.handler.retry.max:  # the usual case is spared a call
             message = verdict.as_it_counts(attempt)
-        attempt.context = Context(message, self._reporter, deadline, self._state, attempt.deadline_at)
+        attempt.context = Context(message, self._reporter, deadline, self._resources.state, attempt.deadline_at)
         self._busy += 1
         if RunEvent.observed or task_logger.isEnabledFor(self._task_log_level):
             attempt.launched_at = self._loop.time()
@@ -252,6 +251,8 @@ class Executor:
             event: Event = "success"
             value: Any = result
         except BaseException as error:  # a cancel or a `sys.exit()` too, because every run needs an outcome
+            if not attempt.stop and self._resources.is_cancelled():
+                attempt.stop = "shutdown"  # `asyncio.run` cancels all tasks at its end, before the worker stops them
             now = self._clock.now()
             judged = verdict.traced(verdict.raised(attempt, error, now), now, self._settings.traceback_limit_bytes)
             event, value = judged.event, judged.error

@@ -20,6 +20,8 @@ from rota.tasks.job import Plan
 from rota.tasks.policy import Retry
 from rota.tasks.signature import INJECTED, Depends
 from rota.worker.loop_guard import SHUTDOWNS
+from rota.worker.run.attempt import Attempt
+from rota.worker.run.executor import Executor
 from tests.integration.worker.conftest import Bench, eventually
 from tests.servers.process import Server
 
@@ -204,3 +206,38 @@ async def test_worker_ends_by_a_fault_when_a_retired_finisher_is_cancelled_and_i
 
     await ends_because_a_part_was_cancelled(program)
     await bench.in_state("mine", "completed")
+
+
+@pytest.mark.parametrize("moment", ["begun", "created"])
+async def test_tasks_of_a_worker_go_back_and_use_no_retry_when_the_program_ends_its_loop(
+    app: Rota, bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    begun = asyncio.Event()
+
+    @app.task("shared:long", retry=0)
+    async def long() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def program() -> None:
+        async with app.worker():
+            await asyncio.Event().wait()
+
+    def launch(self: Executor, attempt: Attempt, now: float) -> None:
+        real(self, attempt, now)
+        cancel_all()
+
+    def cancel_all() -> None:  # as `asyncio.run` does at its end
+        for task in asyncio.all_tasks() - others:
+            task.cancel()
+
+    others, real = asyncio.all_tasks(), Executor._launch
+    if moment == "created":
+        monkeypatch.setattr(Executor, "_launch", launch)
+    running = asyncio.create_task(program())
+    job = await long.enqueue()
+    if moment == "begun":
+        await begun.wait()
+        cancel_all()
+    await asyncio.wait((running,))
+    assert (await bench.in_state(job.id, "pending", "archived")).state == "pending"

@@ -51,10 +51,14 @@ class Candidacy(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """One queue: what it needs, and the seconds until the next lease counts as dead (None if none will soon)."""
+    """One queue: what it needs, and the seconds until the next lease counts as dead (None if none will soon).
+
+    `now` is the server's time at which it was looked at.
+    """
 
     need: Need
     dead_in: float | None
+    now: float
 
 
 def elect(candidacy: Candidacy) -> Call[bool]:
@@ -84,8 +88,10 @@ def look(
 def _look(reply: Any) -> list[Seen] | None:
     if not reply:
         return None
+    now = float(reply[0])
     return [
-        Seen(Need(need), float(dead) if dead else None) for need, dead in zip(reply[1::2], reply[2::2], strict=True)
+        Seen(Need(need), float(dead) if dead else None, now)
+        for need, dead in zip(reply[1::2], reply[2::2], strict=True)
     ]
 
 

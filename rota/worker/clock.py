@@ -11,6 +11,9 @@ from functools import partial
 
 JUMP_SECONDS = 3.0
 """If the server's time is further ahead than this, its clock was set, or another server has taken over."""
+REMEMBERED_SECONDS = 10.0
+"""A reply that was read late shows a time in the past. After this time, and twice this time at most, a reply in time
+has come too, or the clock was set back. Then it may be set ahead again, which must be seen as a jump."""
 
 
 lease_clock: Callable[[], float]
@@ -37,17 +40,22 @@ class BrokerClock:
     def __init__(self) -> None:
         self.offset = time.time() - time.monotonic()
         """The server's time less that of this machine's monotonic clock."""
-        self._furthest = math.inf
+        self._furthest = self._furthest_before = math.inf
+        self._remembered_from = -math.inf
         self._jumped_at = -math.inf
 
     def set(self, now: float) -> None:
         """Set the server's time, in seconds since 1970, from a reply that was just read."""
         at = time.monotonic()
         self.offset = now - at
-        # A reply that was read late gives a time in the past. So only an offset beyond the largest so far is a jump.
-        if self.offset > self._furthest + JUMP_SECONDS:
+        # A reply that was read late gives a time in the past. So only an offset beyond the largest of late is a jump.
+        if self.offset > max(self._furthest, self._furthest_before) + JUMP_SECONDS:
             self._jumped_at = at
-        self._furthest = self.offset if self._furthest == math.inf else max(self._furthest, self.offset)
+        if at - self._remembered_from < REMEMBERED_SECONDS:
+            self._furthest = max(self._furthest, self.offset)
+        else:
+            self._furthest_before = self.offset if self._furthest == math.inf else self._furthest
+            self._furthest, self._remembered_from = self.offset, at
 
     def jumped_within(self, seconds: float) -> bool:
         """Whether the server's clock has jumped ahead within the last `seconds`."""

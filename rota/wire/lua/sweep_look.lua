@@ -6,8 +6,9 @@
 --       3 seconds since a lease of Rota must have expired to count as dead, 4 the same for a lease of Go (not less),
 --       5 most archived tasks to keep, 6 longest time to keep them in seconds,
 --       7 how many seconds ahead to look for leases that will expire
--- Result: {} if another worker is elected, else { "here", for each queue two: what to do (a sum of the numbers below),
---         seconds until the next lease counts as dead, of those expired or about to expire (text, "" = none) }
+-- Result: {} if another worker is elected, else { Redis time in seconds (text), for each queue two: what to do (a sum of
+--         the numbers below), seconds until the next lease counts as dead, of those expired or about to expire (text,
+--         "" = none) }
 --   1 scheduled or retry tasks are due   2 tasks are pending and the queue is not paused
 --   4 completed tasks are expired   8 the archive is too large or too old   16 attempts are dead
 --   32 aggregation sets are past their deadline   64 `active` and `lease` differ in length   128 the queue has tasks
@@ -67,7 +68,7 @@ if ARGV[1] ~= '' then
   end
   first = 2
 end
-local found = { 'here' }
+local found = { string.format('%.6f', now) }
 for k = first, #KEYS, 9 do
   local done, flags, dead = pcall(look, k)
   found[#found + 1] = done and flags or 256

@@ -153,6 +153,10 @@ class Recoverer:
         """Recover nothing for a while: after a start or an outage, other workers need time to extend their leases."""
         self._not_before = time.monotonic() + self._settle_seconds
 
+    def note_time(self, now: float) -> None:
+        """Note the server's time of a reply. The worker may be idle, so that it gets no other reply for minutes."""
+        self._clock.set(now)
+
     @property
     def held_seconds(self) -> float:
         """For how many seconds nothing is to be recovered yet."""

@@ -115,6 +115,8 @@ class Sweeper:
             self._counts["left_to_others"] += 1
             self._steps.reconciler.forget()  # the elected worker has its own; these would be old if it died
             return TAKEN * self._ticker.every
+        for each in seen.values():
+            self._steps.recoverer.note_time(each.now)
         async with self._election.kept(candidacy):
             await self._act(seen)
         self._counts["sweeps"] += 1

@@ -45,6 +45,14 @@ async def test_a_key_of_another_type_spoils_only_its_own_queue(yard: Yard, caplo
     assert any("WRONGTYPE" in text for text in refusals)
 
 
+async def test_a_sweep_reads_the_server_s_clock_although_nothing_is_to_be_done(yard: Yard) -> None:
+    broom = Broom(yard.broker, [QUEUE])
+    broom.recoverer.note_time(5000)
+    before = await yard.now()
+    await broom.sweep()
+    assert before - 0.001 <= broom.recoverer._clock.now() <= await yard.now() + 0.001
+
+
 async def test_a_sweep_does_all_that_is_to_be_done(yard: Yard) -> None:
     await yard.put("due", "scheduled", 5)
     await yard.put("over", "completed", 5)

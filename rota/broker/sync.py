@@ -23,7 +23,7 @@ from rota.broker.failure import NotNow, RetryBudget, SlotMoved
 from rota.broker.script_cache import Words, is_unknown_script
 from rota.broker.sentinel import sentinel_login
 from rota.broker.server_info import NO_INFO, ServerInfo, merge, read
-from rota.broker.sync_link import Pool, SyncLink
+from rota.broker.sync_link import SHORTEST_SECONDS, Pool, SyncLink
 from rota.broker.sync_route import SyncClusterRoute, SyncRoute, SyncSentinelRoute, SyncSingleRoute
 from rota.broker.url import Address, Endpoint, parse
 from rota.errors import BrokerError, BrokerRefused, BrokerUnavailable
@@ -31,8 +31,6 @@ from rota.wire.keys import Keys
 from rota.wire.script import Argument, Call
 
 T = TypeVar("T")
-
-_SHORTEST_SECONDS = 0.01
 
 
 class SyncSubscription:
@@ -239,8 +237,7 @@ class SyncBroker:
         return self._pools.get(endpoint) or self._pools.setdefault(endpoint, Pool())
 
     def _connect(self, endpoint: Endpoint) -> SyncLink:
-        # At least a moment, because a socket with the time-out 0 does not wait at all.
-        seconds = max(_SHORTEST_SECONDS, min(self._login.connect_timeout_seconds, self._answer_by - time.monotonic()))
+        seconds = max(SHORTEST_SECONDS, min(self._login.connect_timeout_seconds, self._answer_by - time.monotonic()))
         link = SyncLink(endpoint, replace(self._login, connect_timeout_seconds=seconds))
         link.answer_by = self._answer_by
         try:

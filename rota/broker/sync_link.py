@@ -25,6 +25,9 @@ from rota.broker.tcp import discard_unsent, keep_alive
 from rota.broker.url import Endpoint
 from rota.errors import BrokerError
 
+SHORTEST_SECONDS = 0.01
+"""The shortest time-out of a socket, because one with the time-out 0 does not wait at all."""
+
 
 class SyncLink:
     """A blocking connection. The constructor connects and logs in."""
@@ -72,8 +75,10 @@ class SyncLink:
             raise failure.not_sent(self.endpoint)
         packed = b"".join(map(pack, commands))
         try:
+            # Else a large request would have only the time that was left for the reply to the last request.
+            self._socket.settimeout(max(SHORTEST_SECONDS, self._deadline() - time.monotonic()))
             self._socket.sendall(packed)
-            deadline = min(time.monotonic() + self._timeout_seconds, self.answer_by)
+            deadline = self._deadline()
             if read is None:
                 return [self._reply(deadline) for _ in commands]
             return [read(number, self._reply(deadline)) for number in range(len(commands))]
@@ -130,6 +135,9 @@ class SyncLink:
         if self._socket is not None:
             discard_unsent(self._socket)
         self.close()
+
+    def _deadline(self) -> float:
+        return min(time.monotonic() + self._timeout_seconds, self.answer_by)
 
     def _why(self, error: Exception) -> object:
         if not isinstance(error, TimeoutError):

@@ -145,6 +145,17 @@ def test_a_blocking_enqueue_at_a_server_that_hangs_connects_again_for_no_longer_
     assert len(opened) == 2  # the lost answer, and one more connection, whose opening took longer than `retry_for`
 
 
+def test_a_large_request_of_blocking_code_has_its_whole_time_after_one_that_had_little(server: Server) -> None:
+    with SyncBroker.from_url(server.unix_url) as broker:
+        broker.execute("PING")
+        broker.until(time.monotonic() + 0.2).execute("PING")  # such as the last look of a wait, on the same connection
+        server.freeze()
+        again = threading.Timer(1, server.thaw)
+        again.start()
+        assert broker.execute("SET", "large", bytes(8 * 2**20)) == b"OK"
+        again.join()
+
+
 def test_blocking_code_fails_at_once_where_asked(server: Server) -> None:
     patient = BrokerOptions(retry_for=timedelta(seconds=20))
     with Broker.from_url(server.unix_url, options=patient).sync() as broker:

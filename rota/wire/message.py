@@ -84,7 +84,8 @@ DEADLINE_TEXT = "context deadline exceeded"
 
 def timeout_text(seconds: float) -> str:
     """Return the error text for an attempt that exceeded its timeout."""
-    return f"{DEADLINE_TEXT}: the timeout of {display(timedelta(seconds=seconds))} is over"
+    limit = timedelta(seconds=max(-LAST_SECOND, min(seconds, LAST_SECOND)))  # another program may write any number
+    return f"{DEADLINE_TEXT}: the timeout of {display(limit)} is over"
 
 
 def deadline_text(unix_seconds: float) -> str:

@@ -206,6 +206,7 @@ def test_a_timestamp_keeps_its_nanoseconds(unix_ns: int):
 
 def test_text_begins_with_asynqs() -> None:
     assert timeout_text(90) == "context deadline exceeded: the timeout of 1m30s is over"
+    assert timeout_text(-(2**63)).startswith("context deadline exceeded: the timeout of ")
     assert deadline_text(1893456000) == "context deadline exceeded: the deadline 2030-01-01 00:00:00 UTC has passed"
     assert deadline_text(2**62).startswith("context deadline exceeded: the deadline 9999-12-31")
     assert deadline_text(-(2**63)).startswith("context deadline exceeded: the deadline 0001-01-01")

@@ -118,7 +118,13 @@ class ChildProcess:
                 raise
         backoff.started()
         child = cls(setup.id, process, backoff, kind)
-        child._watch(on_exit)
+        try:
+            child._watch(on_exit)
+        except RuntimeError as error:  # the system allows no more threads
+            ours.close()
+            process.kill()
+            process.wait()
+            raise OSError(f"{child} cannot be watched: {error}") from error
         reader, child._writer = await asyncio.open_connection(sock=ours, limit=_LINE_BYTES)
         child._writer.write(encode(setup))
         child._reading = asyncio.create_task(child._read(reader))

@@ -70,7 +70,13 @@ class _PoolProcess:
                 ours.close()
                 raise
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        started = cls(process, reader, writer)
+        try:
+            started = cls(process, reader, writer)
+        except RuntimeError:  # the system allows no more threads, so none would wait for the end of the process
+            writer.transport.abort()
+            process.kill()
+            process.wait()
+            raise
         try:
             await started._send(setup)
             _, kind, *rest = await started._receive()

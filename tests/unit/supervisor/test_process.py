@@ -2,13 +2,17 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import threading
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from rota.supervisor.kind import WORKER, Kind
 from rota.supervisor.messages import Introduction, ProcessReport, ProcessSetup, encode
-from rota.supervisor.process import ChildProcess
+from rota.supervisor.process import ChildProcess, _spawn
 from rota.supervisor.replacement import RestartBackoff
 
 
@@ -46,6 +50,26 @@ async def test_a_process_has_ended_although_another_one_holds_its_end_of_the_lin
         await process.ended.wait()
     assert process.introduction is None
     assert ends == [process]
+
+
+async def test_a_process_whose_end_no_thread_can_wait_for_is_refused_as_by_the_system_and_does_not_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def spawn(*args: Any) -> subprocess.Popen[bytes]:
+        started.append(_spawn(*args))
+        return started[0]
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("rota.supervisor.process._spawn", spawn)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    endless = running("import time; time.sleep(60)")
+    with pytest.raises(OSError, match="can't start new thread"):
+        await ChildProcess.start(endless, ProcessSetup("id", "app"), RestartBackoff(), lambda _: None)
+    assert started[0].returncode is not None
 
 
 async def test_a_process_whose_introduction_makes_no_sense_has_loaded_its_app_once_it_reports() -> None:

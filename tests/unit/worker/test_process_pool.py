@@ -1,5 +1,7 @@
 import asyncio
 import os
+import subprocess
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from rota.errors import ProcessDied
 from rota.tasks.callback import ImportedFunction
 from rota.tasks.context import Context, blank
 from rota.wire.proto import TaskMessage
-from rota.worker.run.process_pool import ProcessPool
+from rota.worker.run.process_pool import ProcessPool, _spawn
 from tests.unit.worker import process_functions as functions
 
 DEADLINE = 20.0
@@ -51,6 +53,26 @@ def gone(pid: int) -> bool:
 async def test_a_function_runs_in_another_process(pool: ProcessPool) -> None:
     assert await pool.call(blank(), functions.add, (1,), {"b": 2}) == 3
     assert await pool.call(blank(), functions.pid) != os.getpid()
+
+
+async def test_a_child_whose_end_no_thread_can_wait_for_does_not_stay(
+    pool: ProcessPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def spawn(descriptor: int) -> subprocess.Popen[bytes]:
+        started.append(_spawn(descriptor))
+        return started[0]
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("rota.worker.run.process_pool._spawn", spawn)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await pool.call(blank(), functions.pid)
+    assert started[0].returncode is not None
 
 
 async def test_a_child_is_used_again(pool: ProcessPool) -> None:

@@ -31,6 +31,9 @@ from rota.wire.script import Call
 from rota.worker.consume.queue_selection import is_pattern, matches
 from rota.worker.ticker import Backoff
 
+ANSWER_SECONDS = 0.5
+"""How long the supervisor waits for an answer about waiting tasks. Meanwhile it does not watch its processes."""
+
 
 class ServedQueues:
     """The queues in which tasks of a process can be.
@@ -56,10 +59,11 @@ class ServedQueues:
         return [self._broker.keys.queue(name) for name in sorted(names)]
 
     async def have_tasks(self, *processes: ChildProcess) -> bool:
-        """Whether a queue of these processes has a pending task. False if the broker does not answer."""
+        """Whether a queue of these processes has a pending task. False if the broker does not answer soon."""
         try:
-            replies = await self._broker.run_many([waiting(queue) for queue in await self.of(*processes)])
-        except BrokerError:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                replies = await self._broker.run_many([waiting(queue) for queue in await self.of(*processes)])
+        except (BrokerError, TimeoutError):
             return False
         return any(not isinstance(reply, BrokerError) and reply > 0 for reply in replies)
 

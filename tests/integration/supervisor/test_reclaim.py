@@ -148,6 +148,15 @@ async def test_who_stops_looks_once_more_before_it_goes(yard: Yard) -> None:
     assert await yard.members(yard.keys.pending) == ["first", "late"]
 
 
+async def test_a_broker_that_hangs_does_not_delay_the_answer_whether_tasks_wait(yard: Yard) -> None:
+    class Silent(ServedQueues):
+        async def of(self, *processes: ChildProcess) -> list[Any]:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert not await Silent(yard.broker, [QUEUE]).have_tasks()
+
+
 async def test_the_last_looks_end_when_a_further_request_shortens_their_time(yard: Yard) -> None:
     class Silent(ServedQueues):
         async def of(self, *processes: ChildProcess) -> list[Any]:

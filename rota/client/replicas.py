@@ -33,17 +33,19 @@ class Replicas:
         rounds = self._rounds.get(link)
         if rounds is None:
             rounds = self._rounds[link] = Rounds(self._wait)
-        return self._demand.judge(reply, await rounds.next(link))
+        try:
+            answer = await rounds.next(link)
+        except BrokerUnavailable as error:
+            # The script ran, so the error must say that it may have been applied. The next attempt may reach a new
+            # master.
+            raise failure.lost(link.endpoint, error) from error
+        return self._demand.judge(reply, answer)
 
     async def _wait(self, link: Link) -> int | BrokerRefused:
         try:
             return int(await link.execute(*self._demand.words, timeout_seconds=self._seconds))
         except BrokerRefused as error:
             return error
-        except BrokerUnavailable as error:
-            # The script ran, so the error must say that it may have been applied. The next attempt may reach a new
-            # master.
-            raise failure.lost(link.endpoint, error) from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -60,7 +62,7 @@ class Rounds:
 
     async def next(self, link: Link) -> int | BrokerRefused:
         """Wait for a round that starts after this call, because a running `WAIT` does not cover the latest write."""
-        if self._next is None:
+        if self._next is None or self._next.done():  # done if it was cancelled, by code that cancels every task
             self._next = asyncio.create_task(self._round(link))
             self._next.add_done_callback(look_at)
         return await shared(self._next)

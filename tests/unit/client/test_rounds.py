@@ -1,0 +1,31 @@
+"""Waits for replication that share a connection."""
+
+import asyncio
+from unittest.mock import Mock
+
+import pytest
+
+from rota.client.replicas import Rounds
+from rota.errors import BrokerUnavailable
+
+
+async def test_a_round_that_other_code_has_cancelled_ends_only_the_waits_that_shared_it() -> None:
+    go = asyncio.Event()
+
+    async def ask(link: object) -> int:
+        await go.wait()
+        return 1
+
+    rounds, link = Rounds(ask), Mock()
+    first = asyncio.create_task(rounds.next(link))
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(rounds.next(link))
+    await asyncio.sleep(0.01)
+    assert rounds._next is not None
+    rounds._next.cancel()
+    with pytest.raises(BrokerUnavailable):
+        await second
+    third = asyncio.create_task(rounds.next(link))
+    go.set()
+    async with asyncio.timeout(20):
+        assert (await first, await third) == (1, 1)

@@ -230,6 +230,10 @@ class Core(TaskOperations, ABC, Generic[BrokerT]):
         try:
             yield Command(("SADD", self._keys.queues, queue), self._keys.queues)
         except BrokerError as error:
+            if self.broker.clustered and isinstance(error, BrokerUnavailable) and queue in self._published_until:
+                # The set is on a node of its own, whose loss does not affect the other queues. The name is in it.
+                self._published_until[queue] = monotonic() + PUBLISH_SECONDS
+                return
             if not error.maybe_applied:
                 raise
             # Even if the name was published, no task has been enqueued yet. So the new error is not `maybe_applied`.

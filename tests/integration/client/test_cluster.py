@@ -4,11 +4,13 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from rota.client import Client
+from rota.errors import BrokerUnavailable
 from rota.tasks.job import Job, TaskState
 from rota.wire.owner import waiting
 from tests.integration.client.conftest import Desk, plan
@@ -39,6 +41,24 @@ async def test_one_stream_fills_queues_on_all_nodes(client: Client, broker: Over
     assert all(isinstance(result, Job) and result.created for result in results)
     names = await broker.admin.execute("SMEMBERS", "asynq:queues")
     assert {f"{world}-{i}".encode() for i in range(12)} <= set(names)
+
+
+async def test_the_loss_of_the_node_with_the_names_of_queues_does_not_affect_a_queue_that_is_known(
+    client: Client, broker: Overseen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def execute(*words: Any, key: str | None = None) -> Any:
+        assert key == broker.keys.queues
+        raise BrokerUnavailable("nothing listens at this node")
+
+    known, new = uuid4().hex, uuid4().hex
+    await client.enqueue(plan(queue=known))
+    client._published_until[known] = 0.0  # some seconds later
+    monkeypatch.setattr(broker, "execute", execute)
+
+    assert (await client.enqueue(plan(queue=known))).created
+    assert [getattr(each, "created", each) for each in await client.enqueue_many([plan(queue=known)])] == [True]
+    with pytest.raises(BrokerUnavailable):
+        await client.enqueue(plan(queue=new))
 
 
 async def test_a_task_is_changed_cancelled_and_awaited_there(client: Client, broker: Overseen) -> None:

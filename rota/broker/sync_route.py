@@ -4,6 +4,7 @@ How the sentinels and the nodes of a Cluster are asked stands in `sentinel` and 
 routes differ in what they keep: the async ones share one link to each server, these only remember addresses.
 """
 
+import os
 import threading
 from typing import Any, Protocol
 
@@ -107,7 +108,7 @@ class SyncClusterRoute:
         self._seeds = address.endpoints
         self._ask = ask
         self._slots = SlotMap()
-        self._survey = threading.Lock()
+        self._survey, self._pid = threading.Lock(), os.getpid()
 
     def locate(self, key: str | None) -> Endpoint:
         """Return the master of `key`; without a key, any master."""
@@ -133,6 +134,8 @@ class SyncClusterRoute:
     def _refresh(self) -> None:
         if not self._slots.stale:
             return
+        if self._pid != os.getpid():  # else the lock may be held by a thread that the fork has left behind
+            self._survey, self._pid = threading.Lock(), os.getpid()
         with self._survey:
             if self._slots.stale:  # else another thread reloaded the slot map meanwhile
                 nodes = dict.fromkeys((*self._slots.masters, *self._seeds))

@@ -157,6 +157,7 @@ class ProcessPool:
     """
 
     def __init__(self, size: int, *, modules: Sequence[str] = (), max_tasks: int = 0) -> None:
+        self._size = size
         self._slots = asyncio.Semaphore(size)
         self._setup = ChildSetup(list(sys.path), _main_module(), list(modules), logs.in_use(), reads_project_file())
         self._max_tasks = max_tasks
@@ -166,7 +167,11 @@ class ProcessPool:
 
     async def warm(self, processes: int = 1) -> None:
         """Start pool processes before they are needed. Raises ProcessDied if the application cannot be imported."""
-        self._idle += await asyncio.gather(*(_PoolProcess.start(self._setup) for _ in range(processes)))
+        for process in await asyncio.gather(*(_PoolProcess.start(self._setup) for _ in range(processes))):
+            if len(self._idle) + self._running < self._size:
+                self._idle.append(process)
+            else:  # calls that came meanwhile have started as many as are allowed
+                await process.kill()
 
     async def call(
         self,

@@ -75,6 +75,18 @@ async def test_a_child_whose_end_no_thread_can_wait_for_does_not_stay(
     assert started[0].returncode is not None
 
 
+async def test_a_child_that_was_warmed_while_a_call_started_another_one_does_not_stay() -> None:
+    pool = ProcessPool(1, modules=["tests.unit.worker.process_functions"])
+    try:
+        warming = asyncio.create_task(pool.warm())
+        await asyncio.sleep(0)
+        assert await pool.call(blank(), functions.add, (1,), {"b": 2}) == 3
+        await warming
+        assert pool.statistics().processes == 1
+    finally:
+        await pool.aclose()
+
+
 async def test_a_child_is_used_again(pool: ProcessPool) -> None:
     first = await pool.call(blank(), functions.pid)
     assert await pool.call(blank(), functions.pid) == first

@@ -79,6 +79,9 @@ class GroupWatch:
                 events.emit(events.GroupsPolled(error=error))
                 await link.aclose()
                 return None
+            except BaseException:  # for example while a script blocks the server, which accepts connections meanwhile
+                link.close()
+                raise
             link.on_close = self._closed
             self._links[node] = link
         return link

@@ -6,14 +6,17 @@ from typing import Any, NoReturn
 
 import pytest
 
+from rota.broker.failure import NotNow
+from rota.broker.link import Link
 from rota.tasks.groups import Aggregators, GroupedTask
 from rota.tasks.groups import GroupHandler as Registered
 from rota.tasks.job import Plan
 from rota.tasks.options import NO_OPTIONS
 from rota.wire.enqueue import Item
-from rota.wire.group import AggregationSet, Due, Ended, aggregate, failures_key, spent_key, take
+from rota.wire.group import AggregationSet, Due, Ended, aggregate, failures_key, look, spent_key, take
 from rota.worker.groups.aggregation import ALLOWED
 from rota.worker.groups.aggregator import Aggregator
+from rota.worker.groups.group_watch import GroupWatch
 from rota.worker.housekeeping.recoverer import Recoverer, Recovery
 from tests.integration.worker.groups import OLD, Collector, fill, part, pending
 from tests.integration.worker.yard import Yard, message, open_yard
@@ -197,3 +200,20 @@ async def test_two_aggregators_never_share_a_task(yard: Yard) -> None:
     got = [task.id for collector in collectors for _, tasks in collector.got for task in tasks]
     assert sorted(got) == [f"t{number:02}" for number in range(60)]
     assert sum(done) == len(await yard.members(yard.keys.pending)) == 15
+
+
+async def test_a_connection_on_which_the_server_cannot_begin_to_watch_is_closed(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links: list[Link] = []
+
+    async def execute(link: Link, *words: Any) -> NoReturn:
+        links.append(link)
+        raise NotNow("A script blocks the server.")
+
+    monkeypatch.setattr(Link, "execute", execute)
+    watch = GroupWatch(yard.broker, lambda queue, group: None)
+    watch.notifies = True
+    with pytest.raises(NotNow):
+        await watch.look(yard.keys, look(yard.keys, "0"), {yard.keys.groups: None})
+    assert [link.closed for link in links] == [True]

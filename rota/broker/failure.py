@@ -208,7 +208,7 @@ class RetryBudget:
         """Return the seconds that are left."""
         return max(0.0, self._deadline - time.monotonic())
 
-    def pause_after(self, error: NotNow) -> float:
+    def pause_after(self, error: BrokerUnavailable) -> float:
         """Return the seconds to wait before the next attempt. Raises the error if that exceeds the time left.
 
         The first redirects of a Cluster (`SlotMoved`) are followed without a delay.

@@ -15,9 +15,10 @@ from hiredis import ReplyError
 
 from rota import events
 from rota.broker import failure
+from rota.broker.failure import NotNow, RetryBudget
 from rota.broker.link import Link
 from rota.broker.route import Node, look_at
-from rota.errors import BrokerError
+from rota.errors import BrokerError, BrokerUnavailable
 
 _AFTER_A_FAULT_SECONDS = 1.0
 
@@ -79,9 +80,16 @@ class Channels:
         """Add a subscription. Returns when the server has confirmed every channel."""
         for name in subscription.names:
             self._listeners.setdefault(name, set()).add(subscription)
-        link = await self._node.connect(self._timeout_seconds)
-        # A second SUBSCRIBE to the same channel is harmless, and its confirmation shows that the channel is active.
-        await _confirm(link, subscription.names)
+        budget = RetryBudget(self._timeout_seconds)
+        while True:
+            try:
+                link = await self._node.connect(budget.left_seconds())
+                # A second SUBSCRIBE to the same channel is harmless. Its confirmation shows that the channel is active.
+                return await _confirm(link, subscription.names)
+            except BrokerUnavailable as error:
+                if not (isinstance(error, NotNow) or error.maybe_applied):
+                    raise  # the broker was closed
+                await asyncio.sleep(budget.pause_after(error))
 
     async def remove(self, subscription: Subscription) -> None:
         """Remove a subscription, and unsubscribe from its channels that have no other subscription."""

@@ -1,10 +1,12 @@
 """Results: by message from a Rota worker, by looking where a Go server ran the task."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from rota.broker import Broker
+from rota.broker import Broker, subscription
+from rota.broker.link import Link
 from rota.client import Client
 from rota.client import operations as acts
 from rota.errors import ResultError, ResultNotKept, ResultTimeout, TaskCancelled, TaskFailed, TaskNotFound
@@ -177,3 +179,20 @@ async def test_a_lost_subscription_does_not_end_the_wait(client: Client, desk: D
     await desk.broker.admin.execute("HSET", desk.keys.task(job.id), "state", "completed", "result", b"1")
     async with asyncio.timeout(20):
         assert await waiting == 1
+
+
+async def test_a_wait_begins_although_the_connection_of_its_subscription_is_lost_in_that_moment(
+    client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, links = subscription._confirm, list[Link]()
+
+    async def confirm(link: Link, names: Sequence[str]) -> None:
+        links.append(link)
+        if len(links) == 2:  # after it was opened
+            link.close("lost in this moment")
+        await real(link, names)
+
+    monkeypatch.setattr(subscription, "_confirm", confirm)
+    job = await desk.bring(client, "completed", KEPT)
+    await desk.broker.admin.execute("HSET", desk.keys.task(job.id), "result", b"1")
+    assert await job.result(timeout="20s") == 1

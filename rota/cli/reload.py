@@ -88,6 +88,7 @@ class Reloader:
         self._second = second
         self._worker: asyncio.subprocess.Process | None = None
         self._stopped = asyncio.Event()
+        self._asked: signal.Signals | None = None
 
     async def run(self, folder: Path | None) -> int:
         """Run until Ctrl-C, or without a folder to watch, until the worker ends. Returns the worker's exit code."""
@@ -120,6 +121,8 @@ class Reloader:
             env=self._environment,
             start_new_session=True,  # so that the worker gets each Ctrl-C once, from this process
         )
+        if self._asked is not None:  # while the worker was being started
+            worker.send_signal(self._asked)
         ended = asyncio.create_task(worker.wait())
         await asyncio.wait({ended} | ({change} if change else set()), return_when=asyncio.FIRST_COMPLETED)
         if not self._stopped.is_set() and not ended.done():
@@ -130,6 +133,7 @@ class Reloader:
 
     def _stop(self, number: signal.Signals) -> None:
         self._stopped.set()
+        self._asked = number
         if self._worker is not None and self._worker.returncode is None:
             self._worker.send_signal(number)
         if self._second is not None:

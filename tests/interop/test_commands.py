@@ -139,14 +139,17 @@ async def test_stats_queues_groups_and_history_have_gos_numbers(go: Go, shown: A
 
 async def test_entries_and_their_history_are_those_of_go(go: Go, shown: Any, asynq: AsynqTool) -> None:
     async with go.scheduler("@every 1s") as entry_id:
-        async with asyncio.timeout(60):  # Asynq's scheduler shows its entries every few seconds
+        # Asynq's scheduler shows its entries for two seconds each second: a machine that holds it up shows none for a
+        # while.
+        async with asyncio.timeout(60):
             while not (entries := shown("cron", "list")):
                 await asyncio.sleep(0.1)
-        [entry] = entries
-        theirs = await go.enqueue_events(entry_id)
-        assert theirs
+            while not (rows := asynq.rows("cron", "ls")):
+                await asyncio.sleep(0.1)
+            while not (theirs := await go.enqueue_events(entry_id)):
+                await asyncio.sleep(0.1)
+        [entry], [row] = entries, rows
         assert (entry["id"], entry["spec"], entry["is_go"]) == (entry_id, "@every 1s", True)
-        [row] = asynq.rows("cron", "ls")
         assert (row["EntryID"], row["Spec"], row["Type"]) == (entry["id"], entry["spec"], entry["task_type"])
-        ours = [event["task_id"] for event in shown("cron", "history", entry_id)[entry_id]]
-        assert ours[-len(theirs) :] == theirs
+        ours = [event["task_id"] for event in shown("cron", "history", entry_id, "--size", "500")[entry_id]]
+        assert [task_id for task_id in ours if task_id in theirs] == theirs  # it fires on between the two looks

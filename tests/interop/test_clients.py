@@ -272,13 +272,13 @@ async def test_the_result_of_a_go_server_is_awaited(go: Go, client: Client) -> N
     task = await client.enqueue(plan("sum", retention=HOUR))
 
     async with go.server(task_check_ms=50, tasks={"sum": {"sleep_ms": 300, "result": '{"sum": 3}'}}):
-        assert await task.result("10s") == {"sum": 3}
+        assert await task.result("30s") == {"sum": 3}
 
 
 async def test_a_call_returns_what_a_go_server_stores_or_none(go: Go, client: Client) -> None:
     async with go.server(task_check_ms=50, tasks={"sum": {"sleep_ms": 300, "result": '{"sum": 3}'}, "silent": {}}):
-        assert await client.call(plan("sum"), "20s") == {"sum": 3}
-        assert await client.call(plan("silent"), "20s") is None
+        assert await client.call(plan("sum"), "30s") == {"sum": 3}
+        assert await client.call(plan("silent"), "30s") is None
 
 
 async def test_the_failure_of_a_go_server_is_awaited(go: Go, client: Client) -> None:
@@ -286,15 +286,15 @@ async def test_the_failure_of_a_go_server_is_awaited(go: Go, client: Client) -> 
 
     async with go.server(task_check_ms=50, tasks={"t": {"fail": -1, "error": "no luck"}}):
         with pytest.raises(TaskFailed) as failed:
-            await task.result("10s")
+            await task.result("30s")
     assert failed.value.reason == "no luck"
 
 
 async def test_our_cancel_reaches_a_task_that_runs_on_a_go_server(go: Go, client: Client, redis_url: str) -> None:
     task = await client.enqueue(plan("t", retention=HOUR))
-    async with go.server(task_check_ms=50, tasks={"t": {"sleep_ms": 15_000}}) as server:
+    async with go.server(task_check_ms=50, tasks={"t": {"sleep_ms": 60_000}}) as server:
         await server.wait(event="start", id=task.id)
-        async with Overseen.from_url(redis_url) as broker, asyncio.timeout(10):
+        async with Overseen.from_url(redis_url) as broker, asyncio.timeout(30):
             while not await broker.admin.hearers("asynq:cancel"):
                 await asyncio.sleep(0.01)  # Go's server takes tasks before it listens
         await client.cancel("default", task.id, "enough")
@@ -311,7 +311,7 @@ async def test_a_task_cancelled_while_go_retries_it_ends(go: Go, client: Client)
         await task.cancel("enough")
 
     with pytest.raises(TaskCancelled):
-        await task.result("5s")
+        await task.result("30s")
 
 
 def test_the_blocking_client_leaves_the_same_task(go: Go, redis_url: str) -> None:
@@ -325,6 +325,6 @@ def test_the_blocking_client_leaves_the_same_task(go: Go, redis_url: str) -> Non
 
 
 async def until_state(go: Go, task_id: str, state: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await go.task(task_id)).state != state:
             pass

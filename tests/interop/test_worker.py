@@ -13,7 +13,9 @@ from rota.app import Rota
 from rota.errors import RetryLater, Revoke, SkipRetry
 from rota.tasks.context import Context
 from rota.tasks.policy import Retry
+from tests.integration.worker.conftest import eventually
 from tests.interop.runs import PATIENCE_S, Runs, until, until_counted
+from tests.servers.overseen import Overseen
 
 HOUR = timedelta(hours=1)
 PAYLOADS = [b"", b"{}", b"not json", b"\xff\xfe\x00\x80", "工作".encode(), bytes(range(256)) * 100]
@@ -71,7 +73,13 @@ async def test_arguments_that_do_not_fit_are_archived_for_go_to_see(go: Go, app:
     assert seen.last_error.startswith("PayloadError")
 
 
-async def test_cancel_of_a_task_that_a_go_server_runs_is_final_beside_a_worker_of_ours(go: Go, app: Rota) -> None:
+async def both_listen(broker: Overseen) -> bool:
+    return await broker.admin.hearers("asynq:cancel") >= 2
+
+
+async def test_cancel_of_a_task_that_a_go_server_runs_is_final_beside_a_worker_of_ours(
+    go: Go, app: Rota, redis_url: str
+) -> None:
     busy, enough = asyncio.Event(), asyncio.Event()
 
     @app.task("full:up")
@@ -81,10 +89,13 @@ async def test_cancel_of_a_task_that_a_go_server_runs_is_final_beside_a_worker_o
 
     behavior = {"tasks": {"hold": {"hold": True}}, "retry_delay_ms": 200, "delayed_check_ms": 600_000}
     async with (
+        Overseen.from_url(redis_url) as broker,
         go.server(**behavior) as server,
         # It has no free slot, so what it does for the task is to forward its retry; the Go server would take that.
         app.worker(queues="default,ours", concurrency=1, sweep_interval="200ms"),
     ):
+        # Go takes tasks before it listens, and it hears a cancel once or never. The other one who listens is ours.
+        await eventually(lambda: both_listen(broker))
         await full_up.options(queue="ours").enqueue()
         await busy.wait()
         job = await app.enqueue("hold", {})

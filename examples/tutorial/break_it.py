@@ -9,7 +9,7 @@ from rota import Job, TaskFailed
 
 async def show(job: Job[Any]) -> None:
     try:
-        await job.result(timeout="10s")
+        await job.result(timeout="30s")
     except TaskFailed as failed:
         print(f"{job.type} failed: {failed.reason}")
 
@@ -21,9 +21,8 @@ async def main() -> None:
         await poll.enqueue("busy:news")
 
         job = await charge.enqueue(2, -1)
-        while (await job.info()).state != "retry":
+        while (info := await job.info()).state != "retry":
             await asyncio.sleep(0.05)
-        info = await job.info()
         print(f"{job.type} will be retried: {info.last_error}, {info.retried} of {info.max_retry}")
         await job.cancel("the tutorial goes on")
 

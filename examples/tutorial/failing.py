@@ -11,7 +11,7 @@ class CardDeclined(Exception):
 
 @app.task(
     "payment:charge",
-    retry=Retry(max=8, never=[CardDeclined], backoff="exponential", base="2s", cap="10m"),
+    retry=Retry(max=8, never=[CardDeclined], backoff="exponential", base="10s", cap="10m"),
     retention="1h",  # `result()` needs it
 )
 async def charge(order: int, cents: int) -> None:

@@ -15,6 +15,6 @@ async def summary(page: str, authors: list[str]) -> None:
     print(f"mail: {', '.join(authors)} commented on {page}", flush=True)
 
 
-@app.aggregator("comment:added", group="page-*", grace="1s", max_delay="10s", max_size=100)
+@app.aggregator("comment:added", group="page-*", grace="5s", max_delay="1m", max_size=100)
 def summarize(group: str, tasks: list[GroupedTask]) -> Plan[None]:
     return summary.plan(group, [task.json()["author"] for task in tasks])

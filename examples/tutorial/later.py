@@ -16,7 +16,7 @@ async def main() -> None:
             print(job.id if job is third else "an ID that Rota made", job.queue, job.state)
 
         await first.run_now()
-        print(await first.result(timeout="10s"))
+        print(await first.result(timeout="30s"))
         await second.reschedule("5m")
         await second.update_payload(build_report.plan(8).payload)
         await second.cancel("not needed any more")

@@ -8,12 +8,12 @@ from tasks import app, build_report, index
 
 async def main() -> None:
     async with app:
-        later = index.options(delay="1s")
+        later = index.options(delay="10s")
         first = await later.enqueue("readme")
         second = await later.enqueue("readme")
         print("unique:", first.created, second.created, first.id == second.id)
 
-        keystrokes = index.options(unique=None).debounce("draft-{document}", "2s", "1m")
+        keystrokes = index.options(unique=None).debounce("draft-{document}", "10s", "1m")
         first = await keystrokes.enqueue("letter")
         last = await keystrokes.enqueue("letter")
         print("joined:", first.id == last.id)

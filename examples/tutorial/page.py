@@ -7,7 +7,7 @@ from around import app, render
 
 async def main() -> None:
     async with app:
-        print(await render.call("/index", timeout="10s"))
+        print(await render.call("/index", timeout="30s"))
 
 
 asyncio.run(main())

@@ -9,7 +9,7 @@ async def main() -> None:
     async with app:  # closes the connections at the end
         job = await welcome.enqueue(7, locale="sv")
         print(job)
-        print(await welcome.call(8, timeout="10s"))  # enqueue, wait, and return the result
+        print(await welcome.call(8, timeout="30s"))  # enqueue, wait, and return the result
 
 
 asyncio.run(main())

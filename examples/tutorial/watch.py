@@ -9,7 +9,7 @@ from running import app, copy_table, index_table
 async def main() -> None:
     async with app:
         job = await copy_table.enqueue(3)
-        print(await job.result(timeout="10s"))
+        print(await job.result(timeout="30s"))
         info = await job.info()
         print(info.state, [line.split(maxsplit=1)[1] for line in info.log.decode().splitlines()])
 
@@ -18,7 +18,7 @@ async def main() -> None:
             await asyncio.sleep(0.05)
         await endless.cancel("the table is being dropped")
         try:
-            await endless.result(timeout="10s")
+            await endless.result(timeout="30s")
         except TaskCancelled as cancelled:
             print(cancelled.reason)
 

@@ -12,7 +12,7 @@ from typing import Any
 from interop.build import binaries
 from interop.shapes import GoDump, GoEvent, GoQueue, GoTask
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 Json = dict[str, Any]
 

@@ -55,7 +55,7 @@ def asked_and_done(folder: Path) -> tuple[set[object], set[object]]:
 def test_a_short_demo_does_all_of_its_work_and_ends_well(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
     demo = start(tmp_path, started, "--for", "8")
 
-    output, _ = demo.communicate(timeout=55)
+    output, _ = demo.communicate(timeout=150)
 
     assert demo.returncode == 0, output
     results = tmp_path / ".rota" / "demo" / "results"
@@ -88,12 +88,12 @@ def test_a_demo_that_is_killed_loses_nothing(tmp_path: Path, started: list[subpr
         assert time.monotonic() < deadline, "the first demo did nothing"
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
-    first.communicate(timeout=10)
+    first.communicate(timeout=60)
     asked, done = asked_and_done(tmp_path)
     assert asked - done, "the kill came too late to leave anything"
 
     second = start(tmp_path, started, "--for", "8")
-    output, _ = second.communicate(timeout=100)
+    output, _ = second.communicate(timeout=150)
 
     assert second.returncode == 0, output
     assert "tasks of the last run were kept on disk" in output
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_the_demo_well_and_keeps_what_waits(tmp_path: Path, started:
         time.sleep(0.02)
     demo.send_signal(signal.SIGINT)
 
-    output, _ = demo.communicate(timeout=50)
+    output, _ = demo.communicate(timeout=150)
 
     assert demo.returncode == 0, output
     assert "wait on disk for the next run" in output or "every result was checked" in output

@@ -56,7 +56,7 @@ async def test_an_address_that_cannot_be_right_is_never_tried_again(on_server: O
     async with example.app.worker(queues={"critical": 1}):
         job = await example.welcome.options(retention="1m").enqueue(-1)
         with pytest.raises(TaskFailed, match="BadAddress: there is no user -1"):
-            await job.result(timeout="10s")
+            await job.result(timeout="30s")
 
 
 async def test_callbacks_of_events_count_and_report_failures(on_server: On, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ async def test_a_worker_and_a_producer_do_all_they_can_do_and_are_denied_nothing
 
     async with worker_app.worker(concurrency=4):
         job = await app.enqueue("acl:double", {"number": 4}, retention="1m")
-        assert await job.result(timeout="10s") == 8
+        assert await job.result(timeout="30s") == 8
         # In one request: alone, the first may be over before the second comes.
         twice = [app.plan("acl:double", {"number": 5}, unique="1m", delay="1s") for _ in range(2)]
         unique, again = await app.enqueue_many(twice)
@@ -87,7 +87,7 @@ async def test_a_worker_and_a_producer_do_all_they_can_do_and_are_denied_nothing
         await app.enqueue_many([app.plan("acl:double", {"number": n}) for n in range(20)])
         failed = await app.enqueue("acl:double", {"number": -1}, max_retry=0)
         with pytest.raises(errors.RotaError):
-            await failed.result(timeout="10s")
+            await failed.result(timeout="30s")
         waiting = await app.enqueue("acl:wait")
         await started.wait()
         await app.client.cancel(waiting.queue, waiting.id, "enough")

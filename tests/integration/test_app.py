@@ -62,7 +62,7 @@ async def test_a_typed_call_comes_back_as_a_typed_result(app: Rota) -> None:
         job = await add.enqueue(5)
 
         assert job.created
-        assert await job.result("10s") == 7
+        assert await job.result("30s") == 7
 
 
 async def test_functions_run_on_the_loop_in_threads_and_in_processes(app: Rota) -> None:
@@ -79,8 +79,8 @@ async def test_functions_run_on_the_loop_in_threads_and_in_processes(app: Rota) 
     async with app.worker():
         loop, thread, process = await asyncio.gather(on_loop.enqueue(), in_thread.enqueue(), in_process.enqueue(4))
 
-        assert await loop.result("10s") == threading.get_ident()
-        assert await thread.result("10s") != threading.get_ident()
+        assert await loop.result("30s") == threading.get_ident()
+        assert await thread.result("30s") != threading.get_ident()
         number, pid = await process.result("30s")
         assert number == 8
         assert pid != os.getpid()
@@ -110,7 +110,7 @@ async def test_a_task_by_name_needs_no_import(app: Rota, redis_url: str) -> None
     async with app.worker(queues="slow"):
         job = await web.enqueue("report:build", {"id": 7}, queue="slow", retention="1m")
 
-        assert await job.result("10s") == "slow 7"
+        assert await job.result("30s") == "slow 7"
     await web.aclose()
 
 
@@ -122,7 +122,7 @@ async def test_blocking_code_enqueues_and_awaits_too(app: Rota) -> None:
     def blocking() -> list[int]:
         many = app.enqueue_many_sync(add.plan(number) for number in range(3))
         by_name = app.enqueue_sync("number:add", {"a": 3})
-        return [job.result("10s") for job in (*many, by_name, add.enqueue_sync(4)) if not isinstance(job, Exception)]
+        return [job.result("30s") for job in (*many, by_name, add.enqueue_sync(4)) if not isinstance(job, Exception)]
 
     async with app.worker():
         assert await asyncio.to_thread(blocking) == [1, 2, 3, 4, 5]
@@ -161,7 +161,7 @@ async def test_lifespan_dependencies_and_middleware_reach_the_handler(app: Rota)
         return f"{word} {name}"
 
     async with app.worker():
-        assert await (await greet.enqueue("Ada")).result("10s") == "hello Ada"
+        assert await (await greet.enqueue("Ada")).result("30s") == "hello Ada"
 
     assert notes == ["before t1", "cleared away", "after"]
 
@@ -203,7 +203,7 @@ async def test_a_raw_handler_takes_what_its_pattern_says(app: Rota) -> None:
 
 
 async def _completed(job: Job[Any]) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (info := await job.info()).state != "completed":
             await asyncio.sleep(0.005)
         return info.result

@@ -6,7 +6,7 @@ from interop.programs import Go
 from interop.shapes import GoTask
 from rota.tasks.context import Context
 
-PATIENCE_S = 20
+PATIENCE_S = 30
 
 
 class Runs:

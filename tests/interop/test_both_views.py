@@ -82,7 +82,7 @@ async def test_after_each_outcome_on_a_go_server(both: Both) -> None:
     async with both.go.server(tasks=behaviors, concurrency=20, retry_delay_ms=3_600_000) as server:
         await server.wait(event="error", count=6)
         await server.wait(event="start", type="slow")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not any(info.workers for info in (await both.go.inspect()).servers):
                 await asyncio.sleep(0.1)
             # Go says "error" before it has recorded it.

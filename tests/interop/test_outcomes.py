@@ -60,7 +60,7 @@ async def test_an_outcome_leaves_the_same_keys(go: Go, app: Rota, redis: Redis, 
 
 
 async def _recorded(redis: Redis) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while await redis.exists("asynq:{default}:pending", "asynq:{default}:active"):
             await asyncio.sleep(0.02)
 

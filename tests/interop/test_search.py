@@ -50,7 +50,7 @@ async def test_failures_on_a_go_server_are_grouped_by_their_text(inspector: Insp
     await go.enqueue_all([request(name, b"{}", queue="default") for name in tasks])
     async with go.server(tasks=tasks, retry_delay_ms=3_600_000) as server:
         await server.wait(event="error", count=3)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while (await go.queue()).counts().get("retry") != 3:  # Go says "error" before it has recorded it
                 await asyncio.sleep(0.1)
 

@@ -126,7 +126,7 @@ async def test_pushes_reach_the_callback_of_a_link(broker: Broker, name: str) ->
 
 
 async def test_a_subscription_hears_what_is_published_once_entered(broker: Broker, name: str) -> None:
-    async with asyncio.timeout(10), broker.subscribe(name, name + "2") as one, broker.subscribe(name) as two:
+    async with asyncio.timeout(30), broker.subscribe(name, name + "2") as one, broker.subscribe(name) as two:
         await broker.execute("PUBLISH", name, "first")
         assert [await one.get(), await two.get()] == [(name, b"first")] * 2
         await broker.execute("PUBLISH", name + "2", b"\xff")
@@ -136,7 +136,7 @@ async def test_a_subscription_hears_what_is_published_once_entered(broker: Broke
 
 
 async def test_leaving_one_subscription_keeps_the_other(broker: Broker, name: str) -> None:
-    async with asyncio.timeout(10), broker.subscribe(name) as stays:
+    async with asyncio.timeout(30), broker.subscribe(name) as stays:
         async with broker.subscribe(name):
             pass
         async with broker.subscribe(name + "other"):

@@ -79,7 +79,7 @@ def test_the_second_ctrl_c_stops_at_once(shell: Shell) -> None:
     assert worker.stderr is not None
     shell.wait_for(lambda: "Stopping:" in (worker.stderr.readline() if worker.stderr else ""), "the first answer")
     worker.send_signal(signal.SIGINT)
-    worker.communicate(timeout=15)
+    worker.communicate(timeout=30)
 
     assert not (shell.folder / "endless.txt").exists()
 

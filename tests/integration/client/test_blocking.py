@@ -116,7 +116,7 @@ def test_a_lost_subscription_does_not_end_the_wait(client: SyncClient, raw: redi
 
     worker = threading.Thread(target=cut_and_end)
     worker.start()
-    assert job.result(timeout="10s") == 1
+    assert job.result(timeout="30s") == 1
     worker.join()
 
 

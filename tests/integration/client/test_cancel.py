@@ -95,6 +95,6 @@ async def test_a_reason_is_cut_and_made_storable(client: Client, desk: Desk) -> 
 
 async def watched(desk: Desk, job: Job[object]) -> None:
     """Return once somebody waits for the end of this task."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while "rota_wait" not in await desk.hash(job.id):
             await asyncio.sleep(0)

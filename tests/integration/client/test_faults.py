@@ -334,7 +334,7 @@ async def test_a_waiting_result_survives_lost_replies(shaky: Client, proxy: Lose
     await desk.take()
     proxy.losses = 2
     waiting = asyncio.create_task(job.result(timeout="20s"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while proxy.losses or "rota_wait" not in await desk.hash(job.id):
             await asyncio.sleep(0)
     await desk.end(job.id, "complete", seconds=60, text=b"1")

@@ -96,11 +96,11 @@ async def test_a_line_that_makes_no_sense_does_not_end_the_hearing() -> None:
     kind = replace(WORKER, command=(sys.executable, "-c", script))
     process = await ChildProcess.start(kind, ProcessSetup("w", "no:app"), RestartBackoff(), ended.append)
 
-    await asyncio.wait_for(process.introduced.wait(), 10)
+    await asyncio.wait_for(process.introduced.wait(), 30)
 
     assert process.introduction is not None
     process.kill()
-    await asyncio.wait_for(process.ended.wait(), 10)
+    await asyncio.wait_for(process.ended.wait(), 30)
 
 
 @asynccontextmanager

@@ -111,7 +111,7 @@ async def test_a_queue_is_paused_by_a_key_of_any_type(app: Rota, bench: Bench) -
     held = await run.options(queue="b").enqueue()
     async with app.worker(queues={"a": 1, "b": 1}):
         await run.options(queue="a").enqueue()
-        await asyncio.wait_for(ran.wait(), 10)
+        await asyncio.wait_for(ran.wait(), 30)
         assert (await held.info()).state == "pending"
         await bench.execute("DEL", paused)
         await bench.gone(held.id, "b")

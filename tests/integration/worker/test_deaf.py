@@ -102,7 +102,7 @@ async def test_a_cancel_that_was_sent_while_nobody_listened_still_ends_its_task(
         assert (await bench.in_state(receipt.id, "archived")).end == "cancelled"
         await bench.execute("ACL", "SETUSER", "default", "+subscribe")
         with pytest.raises(TaskCancelled, match="nobody hears"):
-            await receipt.result("10s")
+            await receipt.result("30s")
         assert worker.parts.subscriber.statistics().heard == 0
 
 

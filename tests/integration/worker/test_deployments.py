@@ -74,15 +74,15 @@ async def test_delayed_unique_cancelled_and_failing_tasks_behave_alike_everywher
     bench = Bench(deployed)
     try:
         async with deployed.worker():
-            assert await (await wait.options(delay="200ms").enqueue(3)).result("10s") == 3
+            assert await (await wait.options(delay="200ms").enqueue(3)).result("30s") == 3
             running = await wait.options(unique=Unique("10m")).enqueue(1)
-            await asyncio.wait_for(started.wait(), 10)
+            await asyncio.wait_for(started.wait(), 30)
             again = await wait.options(unique=Unique("10m")).enqueue(1)
             assert (again.created, again.id) == (False, running.id)
             await running.cancel("enough")
             assert (await bench.in_state(running.id, "archived")).end == "cancelled"
             with pytest.raises(TaskFailed, match="no luck"):
-                await (await wait.enqueue(2)).result("10s")
+                await (await wait.enqueue(2)).result("30s")
     finally:
         await bench.broker.aclose()
 

@@ -28,7 +28,7 @@ async def test_a_function_on_the_loop_runs_with_its_arguments_and_its_result_can
         return a + b
 
     async with app.worker():
-        assert await (await add.enqueue(40)).result("10s") == 42
+        assert await (await add.enqueue(40)).result("30s") == 42
 
 
 async def test_a_plain_function_runs_in_a_thread_with_its_context(app: Rota) -> None:
@@ -37,7 +37,7 @@ async def test_a_plain_function_runs_in_a_thread_with_its_context(app: Rota) -> 
         return [threading.current_thread().name, current().type]
 
     async with app.worker():
-        name, type_name = await (await where.enqueue()).result("10s")
+        name, type_name = await (await where.enqueue()).result("30s")
     assert name != threading.current_thread().name
     assert type_name == "sum:thread"
 
@@ -97,7 +97,7 @@ async def test_a_task_without_retries_left_is_archived_and_its_waiter_told_why(a
     async with app.worker():
         receipt = await hopeless.enqueue()
         with pytest.raises(TaskFailed) as caught:
-            await receipt.result("10s")
+            await receipt.result("30s")
         assert caught.value.reason == "OSError: disk full"
         task = await bench.in_state(receipt.id, "archived")
     assert (task.retried, task.max_retry) == (1, 1)
@@ -295,7 +295,7 @@ async def test_a_running_task_that_is_cancelled_ends_as_cancelled_with_the_reaso
         await receipt.cancel("changed my mind")
         await receipt.cancel("twice is harmless")
         with pytest.raises(TaskCancelled) as caught:
-            await receipt.result("10s")
+            await receipt.result("30s")
         task = await bench.in_state(receipt.id, "archived")
     assert task.end == "cancelled"
     assert "changed my mind" in caught.value.reason or "changed my mind" in task.last_error
@@ -334,7 +334,7 @@ async def test_a_handler_that_finishes_in_spite_of_a_cancel_has_succeeded(app: R
         receipt = await stubborn.enqueue()
         await started.wait()
         await receipt.cancel()
-        assert await receipt.result("10s") == 7
+        assert await receipt.result("30s") == 7
 
 
 async def test_a_function_that_returns_a_generator_has_failed_and_its_code_never_runs(app: Rota, bench: Bench) -> None:
@@ -361,7 +361,7 @@ async def test_a_result_that_is_no_json_fails_the_task_with_a_clear_reason(app: 
 
     async with app.worker():
         with pytest.raises(ResultError):
-            await (await bad.enqueue()).result("10s")
+            await (await bad.enqueue()).result("30s")
 
 
 async def test_progress_and_log_lines_can_be_seen_while_the_task_runs(app: Rota, bench: Bench) -> None:

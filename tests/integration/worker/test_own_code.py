@@ -179,7 +179,7 @@ async def test_a_hook_that_outlives_its_limit_is_cancelled_and_the_outcome_stand
 
     async with app.worker(hook_timeout="50ms") as worker:
         job = await succeed.enqueue()
-        assert await job.result("10s") == 7
+        assert await job.result("30s") == 7
         await all_slots_are_free(worker)
         ended.set()
     assert (await job.info()).state == "completed"

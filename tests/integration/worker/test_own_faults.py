@@ -82,7 +82,7 @@ async def test_a_part_in_which_something_fails_once_goes_on_and_says_so(
 
     async with app.worker(sweep_interval="100ms", report_interval="20ms"):
         for _ in range(3):
-            assert await (await app.enqueue("own:told", {})).result("10s") == 1
+            assert await (await app.enqueue("own:told", {})).result("30s") == 1
             await asyncio.sleep(0.05)
         await eventually(called_again)
     assert "a fault of ours" in caplog.text
@@ -252,7 +252,7 @@ async def test_an_outcome_that_is_sent_by_itself_outlives_a_fault(
 
     monkeypatch.setattr(Finisher, "_send", send)
     async with app.worker():
-        assert await (await app.enqueue("own:told", {})).result("10s") == 1
+        assert await (await app.enqueue("own:told", {})).result("30s") == 1
 
 
 async def test_who_listens_does_so_again_although_the_way_back_failed_once(

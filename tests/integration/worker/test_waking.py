@@ -32,7 +32,7 @@ async def test_a_waiting_worker_starts_a_new_task_whichever_way_it_waits(app: Ro
         for _ in range(3):
             await idle(bench, worker)
             assert [consumer.fetcher.statistics.wakeup for consumer in worker.consumers] == [way]
-            assert await (await new.enqueue()).result("10s") == 1
+            assert await (await new.enqueue()).result("30s") == 1
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -44,7 +44,7 @@ async def test_a_delayed_task_starts_when_it_is_due(app: Rota, bench: Bench, way
     async with app.worker(wake_up=way) as worker:
         await idle(bench, worker)
         due = time.time() + 0.3
-        started = await (await delayed.options(delay="300ms").enqueue()).result("10s")
+        started = await (await delayed.options(delay="300ms").enqueue()).result("30s")
     assert started >= due - 0.05
 
 
@@ -104,7 +104,7 @@ async def test_worker_polls_when_its_user_has_no_right_to_track(bench: Bench, ap
     async with limited.worker() as worker:
         await idle(bench, worker)
         assert [consumer.fetcher.statistics.wakeup for consumer in worker.consumers] == ["poll"]
-        assert await (await task.enqueue()).result("10s") == 5
+        assert await (await task.enqueue()).result("30s") == 5
     await limited.aclose()
 
 
@@ -160,15 +160,15 @@ async def test_queues_can_be_added_and_removed_while_it_works(app: Rota, bench: 
         elsewhere = where.options(queue="elsewhere")
         receipt = await elsewhere.enqueue(1)
         worker.add_queue("elsewhere", 2)
-        assert await receipt.result("10s") == 1
+        assert await receipt.result("30s") == 1
         await idle(bench, worker)
-        assert await (await elsewhere.enqueue(2)).result("10s") == 2
+        assert await (await elsewhere.enqueue(2)).result("30s") == 2
         worker.remove_queue("elsewhere")
         await eventually(lambda: _gone(worker, "elsewhere"))
         receipt = await elsewhere.enqueue(3)
         for consumer in worker.consumers:
             consumer.fetcher.note_due_in("elsewhere", 0)  # a retry of the removed queue must not block the event loop
-        assert await (await where.enqueue(4)).result("10s") == 4
+        assert await (await where.enqueue(4)).result("30s") == 4
         await bench.in_state(receipt.id, "pending", queue="elsewhere")
 
 
@@ -184,7 +184,7 @@ async def test_a_pattern_takes_up_a_queue_that_appears_later(app: Rota, bench: B
     async with app.worker(queues="mail-*=2", queue_refresh="50ms") as worker:
         assert worker.queue_names() == []
         receipt = await found.options(queue="mail-eu").enqueue()
-        assert await receipt.result("10s") == 9
+        assert await receipt.result("30s") == 9
         assert worker.queue_names() == ["mail-eu"]
 
 

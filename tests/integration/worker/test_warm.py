@@ -19,7 +19,7 @@ async def test_a_process_is_started_with_the_worker(app: Rota, bench: Bench) -> 
             return processes.statistics().processes == 1
 
         await eventually(warm)
-        assert await (await task.enqueue(1, 2)).result("10s") == 3
+        assert await (await task.enqueue(1, 2)).result("30s") == 3
         assert processes.statistics().processes == 1
 
 
@@ -29,7 +29,7 @@ async def test_a_worker_without_such_tasks_starts_none(app: Rota, bench: Bench) 
         return 1
 
     async with app.worker() as worker:
-        assert await (await here.enqueue()).result("10s") == 1
+        assert await (await here.enqueue()).result("30s") == 1
         assert worker.parts.processes.statistics().processes == 0
 
 
@@ -49,4 +49,4 @@ async def test_a_process_that_cannot_start_does_not_keep_the_worker_from_its_oth
                 return "No pool process could be started" in caplog.text
 
             await eventually(said)
-            assert await (await other.enqueue()).result("10s") == 1
+            assert await (await other.enqueue()).result("30s") == 1

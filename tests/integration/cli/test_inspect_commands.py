@@ -41,7 +41,7 @@ def ask(command: Run, redis_url: str) -> Ask:
 def mail(state: State) -> State:
     keys = state.queue("mail")
     for i in range(3):
-        state.task(keys, f"p{i}", "pending", {"pending_since": str(int((state.now - 3700) * 1e9))})
+        state.task(keys, f"p{i}", "pending", {"pending_since": str(int((state.now - 3661) * 1e9))})
     state.task(keys, "a", "active")
     state.task(keys, "r", "retry")
     state.task(keys, "g", "aggregating", group_key="news")

@@ -253,7 +253,7 @@ async def repeated_hour(bench: Bench) -> None:
 
 
 async def jitter(bench: Bench) -> None:
-    async with bench.scheduler(each_second(jitter="24h"), each_second(name="other", queue="low")):
+    async with bench.scheduler(each_second(jitter="365d"), each_second(name="other", queue="low")):
         await eventually(lambda: bench.at_least(3, "low"))
     assert await bench.hand.pending() == []
 

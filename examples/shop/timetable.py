@@ -18,6 +18,7 @@ from examples.shop.site import EXPORT, HEALTH, ShopSite
 from rota import Rota, TaskInfo, TaskNotFound
 from rota.schedule.definition import ScheduleDefinition, named_schedule_id
 from rota.schedule.run import run_id
+from rota.scheduler.scheduler import Scheduler
 
 QUEUE = "jobs"
 LOOK_EVERY_SECONDS = 0.2
@@ -65,7 +66,12 @@ class Timetable:
 
     async def follow(self, app: Rota, stopping: asyncio.Event) -> None:
         """Fire the schedules until `stopping`, and wait for the end of the runs."""
-        async with app.scheduler(schedules=self.schedules):
+        async with app.scheduler(schedules=self.schedules) as scheduler:
+            # The times of a new schedule count from when the leader has it, and that may be a moment after the start.
+            while not self._leads(scheduler):
+                if stopping.is_set():
+                    return
+                await _wait(stopping, LOOK_EVERY_SECONDS)
             started = datetime.now(UTC)
             self.display.say("a scheduler leads: " + ", ".join(f"{s.name} {s.specs[0]}" for s in self.schedules))
             times = {s.name: _times(s, started) for s in self.schedules}
@@ -80,6 +86,11 @@ class Timetable:
             while self._waiting.keys() - self._fired:  # the scheduler leaves no planned time behind
                 await self._look(app)
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    def _leads(self, scheduler: Scheduler) -> bool:
+        """Whether the scheduler leads and has all schedules."""
+        status = scheduler.status()
+        return status.leading and status.schedules == len(self.schedules)
 
     async def settle(self, app: Rota, until: asyncio.Event, seconds: float) -> None:
         """Wait for the runs that have not ended."""

@@ -19,7 +19,8 @@ from rota.errors import ConfigError
 DATA = Path(".rota/server")
 """The data folder of `rota dev`, below the current folder."""
 URL_FILE = "url"
-ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 5.0
+"""A server that is gone refuses at once. One that is there may be slow on a busy machine, and stays the one to use."""
 
 _announced: set[str] = set()
 _silent = False

@@ -10,17 +10,20 @@ from rota.errors import BrokerUnavailable
 
 
 async def test_a_round_that_other_code_has_cancelled_ends_only_the_waits_that_shared_it() -> None:
-    go = asyncio.Event()
+    asked, go = asyncio.Event(), asyncio.Event()
 
     async def ask(link: object) -> int:
+        asked.set()
         await go.wait()
         return 1
 
     rounds, link = Rounds(ask), Mock()
     first = asyncio.create_task(rounds.next(link))
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        await asked.wait()
     second = asyncio.create_task(rounds.next(link))
-    await asyncio.sleep(0.01)
+    for _ in range(2):  # it makes the next round, which then waits for the end of the present one
+        await asyncio.sleep(0)
     assert rounds._next is not None
     rounds._next.cancel()
     with pytest.raises(BrokerUnavailable):

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from rota.broker import dev_server
 from rota.events import dispatch
 from rota.settings import origin
+from rota.tasks import logs
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
 _LOGGERS = ("", "rota", "asyncio")
@@ -45,7 +47,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 def _state() -> dict[str, list[Any]]:
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     return {
-        "the process": [f"the working directory {Path.cwd()}", f"the settings of a command: {origin._is_command}"],
+        "the process": [
+            f"the working directory {Path.cwd()}",
+            f"the settings of a command: {origin._is_command}",
+            f"silence about the server of rota dev: {dev_server._silent}",
+            f"log lines in use: {logs._in_use}",
+        ],
         "the environment": sorted(f"{name}={os.environ[name]}" for name in {*os.environ} - {"PYTEST_CURRENT_TEST"}),
         "sys.path": [*sys.path],
         "the signals": [(each.name, signal.getsignal(each)) for each in _SIGNALS],

@@ -10,6 +10,7 @@ import pytest
 from rich import _wrap
 from typer.testing import CliRunner
 
+from rota.broker import dev_server
 from rota.cli.output import explain
 from rota.cli.program import program
 from rota.errors import RotaError
@@ -40,7 +41,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("USER", "anna")
     monkeypatch.setenv("LOGNAME", "anna")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_wrap, "re_word", _wrap.re_word)  # a command in Chinese sets it for its whole process
+    # A command in Chinese sets the first for its whole process, and `rota dev` the second.
+    monkeypatch.setattr(_wrap, "re_word", _wrap.re_word)
+    monkeypatch.setattr(dev_server, "_silent", dev_server._silent)
 
     def run(*words: str, typed: str = "") -> Done:
         with own_modules(tmp_path):

@@ -22,12 +22,14 @@ def fresh_logging() -> Iterator[None]:
     """Give the block the logging of a program that has just started, with Rota imported."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [(each.handlers[:], each.filters[:], each.level, each.disabled, each.propagate) for each in loggers]
+    set_up = logs._in_use, logs._own_handler
     for logger in loggers:
         logger.handlers[:], logger.disabled, logger.propagate = [], False, True
         logger.setLevel(logging.WARNING if logger.name == "root" else logging.NOTSET)
     try:
         yield
     finally:
+        logs._in_use, logs._own_handler = set_up
         for logger, state in zip(loggers, before, strict=True):
             logger.handlers[:], logger.filters[:] = state[:2]
             logger.setLevel(state[2])

@@ -32,7 +32,8 @@ def test_an_outage_is_written_down_that_is_over_before_the_second_question(
 
     def said(what: str) -> list[dict[str, Any]]:
         texts = [path.read_text() for path in ledger.folder.glob("*.log")]
-        return [line for text in texts for line in map(json.loads, text.splitlines()) if line["what"] == what]
+        written = [line for text in texts for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return [line for line in map(json.loads, written) if line["what"] == what]
 
     with server.client() as client:
         wait_until(lambda: client.info("commandstats").get("cmdstat_eval") is not None)

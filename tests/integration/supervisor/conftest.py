@@ -85,7 +85,8 @@ class Shift:
         return [job.id for job in self.app.enqueue_many_sync(plans)]  # type: ignore[union-attr]
 
     def events(self, kind: str = "") -> list[Event]:
-        rows = [row.split() for row in self.notes.read_text().splitlines()]
+        lines = self.notes.read_text().splitlines(keepends=True)
+        rows = [line.split() for line in lines if line.endswith("\n")]  # else its task is still writing it
         found = [Event(kind, task_id, int(pid), float(at)) for kind, task_id, pid, at in rows]
         return [event for event in found if event.kind.startswith(kind)]
 

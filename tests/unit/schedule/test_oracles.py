@@ -54,8 +54,9 @@ def test_expressions_fire_as_cronsim_and_croniter_say(text: str, start: datetime
     assert ours == [other.get_next(datetime) for _ in range(5)]
 
 
+# Not Australia/Lord_Howe: of the half hour that it repeats, cronsim leaves out the minutes of `45 * * * *`.
 @settings(max_examples=100)
-@given(stepped("minute"), TIMES, st.sampled_from(["Europe/Riga", "America/New_York", "Australia/Lord_Howe"]))
+@given(stepped("minute"), TIMES, st.sampled_from(["Europe/Riga", "America/New_York", "Australia/Sydney"]))
 def test_every_hour_follows_elapsed_time_as_cronsim_does(minute: str, start: datetime, zone: str) -> None:
     text = f"{minute} * * * *"
     local = start.replace(tzinfo=ZoneInfo(zone))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.whole_lines import whole_lines
+
 FAR = float("inf")
 POLICY_RETRIES = 5
 """How often the handlers let a task fail that does not say so itself."""
@@ -136,8 +138,7 @@ class Ledger:
         """All lines in the order of their times. A line cut short by a crash is the last of its file, and void."""
         found: list[dict[str, Any]] = []
         for path in self.folder.glob("*.log"):
-            text = path.read_text()
-            found += (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
+            found += map(json.loads, whole_lines(path))
         return iter(sorted(found, key=lambda line: line["at"]))
 
     def read(self) -> History:

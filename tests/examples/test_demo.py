@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.tree import ROOT
+from tests.whole_lines import whole_lines
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +44,7 @@ def start(folder: Path, demos: list[subprocess.Popen[str]], *words: str) -> subp
 
 def journal(folder: Path) -> list[dict[str, object]]:
     path = folder / ".rota" / "demo" / "journal.jsonl"
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [json.loads(line) for line in whole_lines(path)] if path.exists() else []
 
 
 def asked_and_done(folder: Path) -> tuple[set[object], set[object]]:

@@ -16,6 +16,7 @@ import pytest
 from rota.app import Rota
 from tests.servers.clients import client
 from tests.servers.process import START_SECONDS, wait_until
+from tests.whole_lines import whole_lines
 
 ROOT = Path(__file__).parents[3]
 WORKER = (sys.executable, "-m", "rota.cli", "worker", "tests.integration.supervisor.shift:app")
@@ -85,8 +86,7 @@ class Shift:
         return [job.id for job in self.app.enqueue_many_sync(plans)]  # type: ignore[union-attr]
 
     def events(self, kind: str = "") -> list[Event]:
-        lines = self.notes.read_text().splitlines(keepends=True)
-        rows = [line.split() for line in lines if line.endswith("\n")]  # else its task is still writing it
+        rows = [line.split() for line in whole_lines(self.notes)]
         found = [Event(kind, task_id, int(pid), float(at)) for kind, task_id, pid, at in rows]
         return [event for event in found if event.kind.startswith(kind)]
 
